@@ -1,0 +1,232 @@
+//! What every part of a process shares: connections, keys, the catalog and the group commits.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use jiff::Timestamp;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::cache::{Catalog, Sale};
+use crate::checkout::store::Claimer;
+use crate::config::{Config, ProviderName};
+use crate::db::batch::Batcher;
+use crate::holds::availability::Availability;
+use crate::holds::rebuild;
+use crate::http::problem::{Code, Problem};
+use crate::http::rate_limit::PerAddress;
+use crate::ids::EventId;
+use crate::keyring::Keyring;
+use crate::orders::mirror::{self, Mirror};
+use crate::payments::Gateway;
+use crate::payments::sandbox::Sandbox;
+use crate::payments::settle::Settler;
+use crate::payments::stripe::Stripe;
+use crate::redis::Redis;
+
+/// Connections of each group commit: one commits, one takes over when the first hangs.
+const COMMIT_CONNECTIONS: u32 = 4;
+/// A transaction left open by a mishap is ended by Postgres after this.
+const IDLE_IN_TRANSACTION: &str = "10s";
+
+/// One process.
+pub struct App {
+    /// How it is configured.
+    pub config: Config,
+    /// Postgres, for everything but the group commits.
+    pub pg: PgPool,
+    /// Redis.
+    pub redis: Arc<Redis>,
+    /// What is for sale.
+    pub catalog: Arc<Catalog>,
+    /// Keys.
+    pub keyring: Keyring,
+    /// The payment provider.
+    pub gateway: Gateway,
+    /// The claims' group commit.
+    pub claims: Batcher<Claimer>,
+    /// The settlements' group commit.
+    pub settlements: Batcher<Settler>,
+    /// What is free, for those who look.
+    pub availability: Availability,
+    /// Manifests as they are sent, by event: their version and bytes.
+    pub manifests: DashMap<EventId, (i64, bytes::Bytes)>,
+    /// Streams that may be open.
+    pub streams: Arc<Semaphore>,
+    /// Work that a client going away doesn't cancel; waited for at shutdown.
+    pub tasks: TaskTracker,
+    /// The process takes no new connections.
+    pub draining: CancellationToken,
+    /// Tells everything to end.
+    pub stop: CancellationToken,
+    /// Requests per client address.
+    pub per_address: PerAddress,
+    /// Events being rebuilt by this process.
+    pub rebuilding: DashMap<EventId, ()>,
+    this: Weak<Self>,
+}
+
+/// Connects to Postgres.
+///
+/// # Errors
+/// If the URL is malformed or nothing answers there.
+pub async fn connect_postgres(config: &Config) -> sqlx::Result<PgPool> {
+    let options = config
+        .database
+        .url
+        .parse::<PgConnectOptions>()?
+        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]);
+    PgPoolOptions::new()
+        .acquire_timeout(Duration::from_secs(config.database.acquire_timeout_s))
+        .max_connections(config.database.connections)
+        .connect_with(options)
+        .await
+}
+
+/// Connects for group commits. Their statements only ever look rows up by key, for arrays of any
+/// length: the planner, which can't know the length, must not think of scanning tables.
+async fn connect_commits(config: &Config) -> sqlx::Result<PgPool> {
+    let lock_timeout = format!("{}ms", config.database.lock_timeout_ms);
+    let options = config.database.url.parse::<PgConnectOptions>()?.options([
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ("lock_timeout", lock_timeout.as_str()),
+        ("statement_timeout", "10s"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]);
+    PgPoolOptions::new()
+        .acquire_timeout(Duration::from_secs(config.database.acquire_timeout_s))
+        .min_connections(1)
+        .max_connections(COMMIT_CONNECTIONS)
+        .connect_with(options)
+        .await
+}
+
+impl App {
+    /// Connects everything and starts what runs in every process whatever its role.
+    ///
+    /// # Errors
+    /// If Postgres or Redis don't answer, or a key or the provider's settings are not usable.
+    pub async fn start(config: Config) -> anyhow::Result<Arc<Self>> {
+        use anyhow::Context;
+        let pg = connect_postgres(&config).await.context("Postgres does not answer")?;
+        let commits = connect_commits(&config).await.context("Postgres does not answer")?;
+        let redis = Redis::connect(
+            &config.redis.url,
+            config.redis.prefix.clone(),
+            config.redis.connections,
+        )
+        .await
+        .context("Redis does not answer")?;
+        let keyring = Keyring::new(&config.keys)?;
+        let gateway = gateway(&config)?;
+        let catalog = Arc::new(Catalog::new(pg.clone(), config.redis.prefix.clone()));
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (mirror, notes) = Mirror::new();
+        tasks.spawn(mirror::apply_notes(notes, pg.clone(), redis.clone(), catalog.clone()));
+        let claimer = Arc::new(Claimer { pg: commits.clone(), mirror: mirror.clone() });
+        let settler = Arc::new(Settler { pg: commits, mirror });
+        let (most, waiting) = (config.database.batch, config.database.batch_queue);
+        let app = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            claims: Batcher::start("claims", claimer, most, waiting, &tasks),
+            settlements: Batcher::start("settlements", settler, most, waiting, &tasks),
+            availability: Availability::default(),
+            manifests: DashMap::new(),
+            streams: Arc::new(Semaphore::new(config.http.max_streams)),
+            rebuilding: DashMap::new(),
+            config,
+            pg,
+            redis: redis.clone(),
+            catalog: catalog.clone(),
+            keyring,
+            gateway,
+            tasks,
+            draining: CancellationToken::new(),
+            stop,
+            per_address: PerAddress::default(),
+        });
+        // These two end with the process, not before what still needs them.
+        tokio::spawn(redis.keep(app.stop.child_token()));
+        tokio::spawn(catalog.follow(app.stop.child_token()));
+        Ok(app)
+    }
+
+    /// Itself, to be moved into a task. `None` while it is being dropped.
+    #[must_use]
+    pub fn arc(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
+    /// The event with this id or slug.
+    ///
+    /// # Errors
+    /// `not_found`, or Postgres fails.
+    pub async fn find_sale(&self, name: &str) -> Result<Arc<Sale>, Problem> {
+        self.catalog.find(name).await?.ok_or_else(|| Problem::new(Code::NotFound))
+    }
+
+    /// The event, if its state in Redis is the one that Postgres recognises; otherwise its
+    /// rebuild is started and the answer is `rebuilding`.
+    ///
+    /// # Errors
+    /// `not_found`, `rebuilding`, or Postgres fails.
+    pub async fn built_sale(&self, name: &str) -> Result<Arc<Sale>, Problem> {
+        let sale = self.find_sale(name).await?;
+        self.built(sale).await
+    }
+
+    /// The sale as it is now, if it is built on the Redis that this process is connected to.
+    ///
+    /// # Errors
+    /// See [`App::built_sale`].
+    pub async fn built(&self, sale: Arc<Sale>) -> Result<Arc<Sale>, Problem> {
+        let Some(link) = self.redis.link() else { return Err(Problem::new(Code::Rebuilding)) };
+        if sale.run_id == link.run_id {
+            return Ok(sale);
+        }
+        // Another node may have built it a moment ago.
+        let id = sale.listing.event.id;
+        match self.catalog.refresh(id).await? {
+            Some(sale) if sale.run_id == link.run_id => Ok(sale),
+            _ => {
+                rebuild::request(self, id);
+                Err(Problem::new(Code::Rebuilding))
+            }
+        }
+    }
+
+    /// A script answered `stale`: what Redis has is not what this process knows. The sale as
+    /// Postgres has it now, if that is another; else Redis has lost it and it is rebuilt.
+    ///
+    /// # Errors
+    /// See [`App::built_sale`].
+    pub async fn after_stale(&self, sale: &Sale) -> Result<Arc<Sale>, Problem> {
+        let id = sale.listing.event.id;
+        match self.catalog.refresh(id).await? {
+            Some(now) if now.epoch != sale.epoch => self.built(now).await,
+            _ => {
+                rebuild::request(self, id);
+                Err(Problem::new(Code::Rebuilding))
+            }
+        }
+    }
+
+    /// The process's clock: for tokens and windows, never for deadlines.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+fn gateway(config: &Config) -> anyhow::Result<Gateway> {
+    Ok(match config.payments.provider {
+        ProviderName::Sandbox => Arc::new(Sandbox::new(&config.sandbox_client())?),
+        ProviderName::Stripe => Arc::new(Stripe::new(config.stripe_client())?),
+    })
+}

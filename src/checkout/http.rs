@@ -1,0 +1,57 @@
+//! Checkout over HTTP.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::CheckoutRequest;
+use crate::app::App;
+use crate::http::extract::{Body, Buyer, IdempotencyKey, Path};
+use crate::http::problem::{Problem, ProblemBody};
+use crate::ids::HoldId;
+use crate::orders::http::OrderView;
+
+/// Turns a hold into an order, and says how to pay it.
+///
+/// One hold becomes one order, with the hold's id, however often this is sent. An order that
+/// costs nothing is paid at once. `payment` is missing if the provider gave no answer yet: the
+/// order stands, ask `POST /v1/orders/{order}/payments` for it.
+#[utoipa::path(
+    post, path = "/v1/events/{event}/holds/{hold}/checkout", tag = "orders",
+    security(("session" = [])),
+    params(("event" = String, Path, description = "Id or slug"), ("hold" = HoldId, Path,),
+           ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
+    request_body = CheckoutRequest,
+    responses(
+        (status = 201, description = "The order", body = OrderView),
+        (status = 401, description = "No session", body = ProblemBody),
+        (status = 404, description = "No such hold of yours", body = ProblemBody),
+        (status = 409, description = "`claim_lost` (with `places`, and `equivalent` if one is \
+            held for you), `account_limit`, `quota_reached`, `promo_code`", body = ProblemBody),
+        (status = 410, description = "The hold is over", body = ProblemBody),
+        (status = 422, description = "`invalid`; `idempotency_mismatch`: this hold was checked \
+            out with other details", body = ProblemBody),
+        (status = 503, description = "`unknown_outcome`: repeat; `rebuilding`, `frozen`",
+            body = ProblemBody),
+    )
+)]
+pub async fn checkout(
+    State(app): State<Arc<App>>,
+    Path((event, hold)): Path<(String, HoldId)>,
+    Buyer(account): Buyer,
+    IdempotencyKey(_): IdempotencyKey,
+    Body(request): Body<CheckoutRequest>,
+) -> Result<(StatusCode, Json<OrderView>), Problem> {
+    let sale = app.built_sale(&event).await?;
+    // Tracked, not cancelled: a client that goes away leaves no half-made order.
+    let task = {
+        let (app, sale) = (app.clone(), sale.clone());
+        app.tasks.clone().spawn(super::checkout(app, sale, hold, account, request))
+    };
+    let done = task.await.map_err(Problem::internal)??;
+    let mut view = OrderView::new(&app, &sale.listing, &done.order);
+    view.payment = done.pay_with;
+    Ok((StatusCode::CREATED, Json(view)))
+}

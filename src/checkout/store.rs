@@ -1,0 +1,271 @@
+//! The claim: one commit for as many orders as wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iso_currency::Currency;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::accounts::email::Email;
+use crate::db::batch::{Commit, Job};
+use crate::holds::record::{HeldPlace, Line, Step};
+use crate::holds::redis::MirrorEntry;
+use crate::ids::{AccountId, AttemptId, EventId, HoldId};
+use crate::orders::mirror::{Mirror, Note};
+
+/// How often a claim whose outcome isn't known is asked again, and the first pause between.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An order to be claimed.
+#[derive(Clone, Debug)]
+pub struct ClaimJob {
+    /// The hold's id, which becomes the order's.
+    pub id: HoldId,
+    /// The event.
+    pub event: EventId,
+    /// The epoch in which it was held.
+    pub epoch: i32,
+    /// The buyer.
+    pub account: AccountId,
+    /// Where tickets go.
+    pub email: Email,
+    /// The channel.
+    pub channel: i16,
+    /// The promo code's number.
+    pub promo: Option<i32>,
+    /// The event's currency.
+    pub currency: Currency,
+    /// What is to be paid.
+    pub total: i64,
+    /// What was bought.
+    pub lines: Vec<Line>,
+    /// The places, as the hold's record lists them.
+    pub places: Vec<HeldPlace>,
+    /// Of the checkout request.
+    pub digest: [u8; 16],
+    /// Whether equivalents will do.
+    pub accept_equivalent: bool,
+    /// How long the claim waits for its payment, by Postgres's clock.
+    pub pay_seconds: i32,
+    /// Name and locale.
+    pub details: serde_json::Value,
+    /// The payment attempt.
+    pub attempt: AttemptId,
+    /// Its provider.
+    pub provider: &'static str,
+    /// The provider's id of it, if that is known beforehand.
+    pub reference: Option<String>,
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The order exists and its places are claimed.
+    Claimed,
+    /// Its id was there before: read it.
+    Exists,
+    /// The epoch has passed; the hold died with it.
+    Stale,
+    /// Claims are frozen.
+    Frozen,
+    /// These places are another order's.
+    Taken(Vec<i32>),
+    /// The buyer's limit.
+    Limit,
+    /// An offer's quota.
+    Quota,
+    /// The promo code's uses.
+    Promo,
+    /// Postgres did not say; the same claim again finds out.
+    Unknown,
+}
+
+impl Job for ClaimJob {
+    fn subject(&self) -> Uuid {
+        self.id.0
+    }
+}
+
+/// Commits claims.
+pub struct Claimer {
+    /// Connections for group commits alone.
+    pub pg: PgPool,
+    /// Told of what was claimed.
+    pub mirror: Arc<Mirror>,
+}
+
+impl Commit for Claimer {
+    type Job = ClaimJob;
+    type Outcome = Claimed;
+
+    async fn commit(&self, jobs: Vec<ClaimJob>) -> Vec<Claimed> {
+        if jobs.len() == 1 {
+            return vec![self.alone(&jobs[0]).await];
+        }
+        let mut outcomes = match self.run(&jobs).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                tracing::warn!(%error, batch = jobs.len(), "a batch of claims runs one by one");
+                vec![Claimed::Unknown; jobs.len()]
+            }
+        };
+        for (job, outcome) in jobs.iter().zip(&mut outcomes) {
+            // Who lost in company may have lost to another loser: the last word is said alone.
+            let again = matches!(
+                outcome,
+                Claimed::Taken(_)
+                    | Claimed::Limit
+                    | Claimed::Quota
+                    | Claimed::Promo
+                    | Claimed::Unknown
+            );
+            if again {
+                *outcome = self.alone(job).await;
+            }
+        }
+        outcomes
+    }
+}
+
+impl Claimer {
+    /// One claim. While its outcome isn't known, the same claim with the same id is sent again:
+    /// it waits for the first, if that still runs, and then finds it.
+    async fn alone(&self, job: &ClaimJob) -> Claimed {
+        let mut pause = PAUSE;
+        for _ in 0..TRIES {
+            match self.run(std::slice::from_ref(job)).await {
+                Ok(mut outcomes) => return outcomes.pop().unwrap_or(Claimed::Unknown),
+                Err(error) => {
+                    tracing::warn!(%error, hold = %job.id, "a claim's outcome is not known");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        Claimed::Unknown
+    }
+
+    async fn run(&self, jobs: &[ClaimJob]) -> sqlx::Result<Vec<Claimed>> {
+        let columns = Columns::of(jobs);
+        let rows = sqlx::query!(
+            r#"SELECT position_in_batch AS "position!", outcome AS "outcome!",
+                      missed AS "missed!", mirror_id
+               FROM claim_orders($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+                                 $15, $16, $17, $18, $19, $20)
+               ORDER BY position_in_batch"#,
+            &columns.id,
+            &columns.event,
+            &columns.epoch,
+            &columns.account,
+            &columns.email,
+            &columns.email_key,
+            &columns.channel,
+            &columns.promo as &[Option<i32>],
+            &columns.currency,
+            &columns.total,
+            &columns.lines,
+            &columns.digest,
+            &columns.accept,
+            &columns.pay_seconds,
+            &columns.details,
+            &columns.attempt,
+            &columns.provider,
+            &columns.reference as &[Option<String>],
+            &columns.place_of,
+            &columns.place,
+        )
+        .fetch_all(&self.pg)
+        .await?;
+        let mut outcomes = Vec::with_capacity(rows.len());
+        let mut note = Note::default();
+        for (row, job) in rows.into_iter().zip(jobs) {
+            let outcome = match row.outcome.as_str() {
+                "claimed" => Claimed::Claimed,
+                "exists" => Claimed::Exists,
+                "stale" => Claimed::Stale,
+                "frozen" => Claimed::Frozen,
+                "taken" => Claimed::Taken(row.missed),
+                "limit" => Claimed::Limit,
+                "quota" => Claimed::Quota,
+                "promo" => Claimed::Promo,
+                other => return Err(sqlx::Error::Decode(format!("claim: {other}").into())),
+            };
+            if outcome == Claimed::Claimed {
+                note.mirror_id = row.mirror_id;
+                note.entries.push((job.event, entry(job)));
+            }
+            outcomes.push(outcome);
+        }
+        self.mirror.note(note);
+        Ok(outcomes)
+    }
+}
+
+fn entry(job: &ClaimJob) -> MirrorEntry {
+    MirrorEntry {
+        id: job.id,
+        step: Step::Claimed,
+        account: job.account,
+        promo: job.promo,
+        places: job.places.clone(),
+    }
+}
+
+/// A batch as the function takes it: one array per column.
+#[derive(Default)]
+struct Columns {
+    id: Vec<Uuid>,
+    event: Vec<Uuid>,
+    epoch: Vec<i32>,
+    account: Vec<Uuid>,
+    email: Vec<String>,
+    email_key: Vec<String>,
+    channel: Vec<i16>,
+    promo: Vec<Option<i32>>,
+    currency: Vec<String>,
+    total: Vec<i64>,
+    lines: Vec<serde_json::Value>,
+    digest: Vec<Vec<u8>>,
+    accept: Vec<bool>,
+    pay_seconds: Vec<i32>,
+    details: Vec<serde_json::Value>,
+    attempt: Vec<Uuid>,
+    provider: Vec<String>,
+    reference: Vec<Option<String>>,
+    place_of: Vec<i32>,
+    place: Vec<i32>,
+}
+
+impl Columns {
+    fn of(jobs: &[ClaimJob]) -> Self {
+        let mut columns = Self::default();
+        // Arrays of Postgres count from 1.
+        for (position, job) in (1..).zip(jobs) {
+            columns.id.push(job.id.0);
+            columns.event.push(job.event.0);
+            columns.epoch.push(job.epoch);
+            columns.account.push(job.account.0);
+            columns.email.push(job.email.to_string());
+            columns.email_key.push(job.email.key());
+            columns.channel.push(job.channel);
+            columns.promo.push(job.promo);
+            columns.currency.push(job.currency.code().to_owned());
+            columns.total.push(job.total);
+            columns.lines.push(serde_json::to_value(&job.lines).unwrap_or_default());
+            columns.digest.push(job.digest.to_vec());
+            columns.accept.push(job.accept_equivalent);
+            columns.pay_seconds.push(job.pay_seconds);
+            columns.details.push(job.details.clone());
+            columns.attempt.push(job.attempt.0);
+            columns.provider.push(job.provider.to_owned());
+            columns.reference.push(job.reference.clone());
+            for held in &job.places {
+                columns.place_of.push(position);
+                columns.place.push(held.place);
+            }
+        }
+        columns
+    }
+}

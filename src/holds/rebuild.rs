@@ -1,0 +1,309 @@
+//! Building an event's state in Redis from Postgres: after a loss, or for the first time.
+//!
+//! The epoch is raised and committed first, which waits for running claims and turns away later
+//! ones that stand on the old state. Then Postgres is read, keys named by the new epoch are
+//! filled beside whatever is there, and the head is pointed at them last. Settlements and
+//! releases go on meanwhile; their mirror rows are applied afterwards. Nothing here can oversell:
+//! a hold of any epoch still has to win its claim.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use redis::{InfoDict, Pipeline};
+use thiserror::Error;
+
+use super::record::{Record, Step};
+use crate::app::App;
+use crate::catalog::listing::{self, Listing};
+use crate::catalog::{PUBLIC, store};
+use crate::ids::EventId;
+use crate::orders::{Order, mirror};
+use crate::redis::Trouble;
+use crate::redis::keys::Keys;
+
+/// Records in one pipeline.
+const CHUNK: usize = 2_000;
+/// The longest free run that a hint can name.
+const MAX_HINT: usize = 255;
+
+/// What a rebuild came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebuilt {
+    /// It was built, under this epoch.
+    Built(i32),
+    /// Another node is building it.
+    Elsewhere,
+    /// There was nothing to do.
+    Fine,
+    /// No such event.
+    NoEvent,
+}
+
+/// Why it could not be built. It is tried again when next asked for.
+#[derive(Debug, Error)]
+pub enum RebuildError {
+    /// Postgres.
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    /// Redis.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+    /// Redis, in mid-build.
+    #[error(transparent)]
+    Redis(#[from] redis::RedisError),
+    /// Redis was replaced in mid-build.
+    #[error("Redis was restarted during the rebuild")]
+    Restarted,
+}
+
+/// Starts a rebuild in the background, unless this process is at it already.
+pub fn request(app: &App, event: EventId) {
+    let Some(app) = app.arc() else { return };
+    if app.rebuilding.insert(event, ()).is_some() {
+        return;
+    }
+    app.tasks.clone().spawn(async move {
+        if let Err(error) = ensure(&app, event).await {
+            tracing::warn!(%event, %error, "an event can't be rebuilt yet");
+        }
+        app.rebuilding.remove(&event);
+    });
+}
+
+/// Builds the event's state if Redis doesn't have what Postgres recognises.
+///
+/// # Errors
+/// See [`RebuildError`].
+pub async fn ensure(app: &App, event: EventId) -> Result<Rebuilt, RebuildError> {
+    build(app, event, false).await
+}
+
+/// Builds the event's state anew, whatever is there. Holds of the old epoch die.
+///
+/// # Errors
+/// See [`RebuildError`].
+pub async fn force(app: &App, event: EventId) -> Result<Rebuilt, RebuildError> {
+    build(app, event, true).await
+}
+
+async fn build(app: &App, event: EventId, force: bool) -> Result<Rebuilt, RebuildError> {
+    let started = Instant::now();
+    let link = app.redis.link().ok_or(Trouble::Down)?;
+    // One node at a time: the lock lives as long as this transaction.
+    let mut lock = app.pg.begin().await?;
+    let locked = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock(hashtext('onsale rebuild'), hashtext($1)) AS "ok!""#,
+        event.to_string()
+    )
+    .fetch_one(&mut *lock)
+    .await?;
+    if !locked {
+        return Ok(Rebuilt::Elsewhere);
+    }
+    let mut bulk = app.redis.bulk().await?;
+    let info: InfoDict = redis::cmd("INFO").arg("server").query_async(&mut bulk).await?;
+    if info.get::<String>("run_id").as_deref() != Some(&link.run_id) {
+        return Err(RebuildError::Restarted);
+    }
+    let Some((_, known)) = store::load(&app.pg, event).await? else {
+        return Ok(Rebuilt::NoEvent);
+    };
+    let head = Keys::new(&app.redis.prefix, event, known.epoch).head;
+    let seen: Option<i32> =
+        redis::cmd("HGET").arg(&head).arg("epoch").query_async(&mut bulk).await?;
+    if !force && known.run_id.as_deref() == Some(&link.run_id) && seen == Some(known.epoch) {
+        app.catalog.refresh(event).await?;
+        return Ok(Rebuilt::Fine);
+    }
+    let epoch = sqlx::query_scalar!(
+        "UPDATE epochs SET epoch = epoch + 1, redis_run_id = NULL
+         WHERE event_id = $1 RETURNING epoch",
+        event.0
+    )
+    .fetch_one(&app.pg)
+    .await?;
+    let Some((listing, _)) = store::load(&app.pg, event).await? else {
+        return Ok(Rebuilt::NoEvent);
+    };
+    let orders = live_orders(app, event).await?;
+    let keys = Keys::new(&app.redis.prefix, event, epoch);
+    let state = State::of(&listing, &orders);
+    fill(&mut bulk, &keys, &listing, &state).await?;
+    sqlx::query!(
+        "UPDATE epochs SET redis_run_id = $3 WHERE event_id = $1 AND epoch = $2",
+        event.0,
+        epoch,
+        link.run_id
+    )
+    .execute(&app.pg)
+    .await?;
+    publish(&mut bulk, &keys, &listing, epoch).await?;
+    forget(&mut bulk, &Keys::new(&app.redis.prefix, event, known.epoch), &listing).await?;
+    lock.commit().await?;
+    app.catalog.reload(event).await?;
+    metrics::counter!("onsale_rebuilds_total").increment(1);
+    tracing::info!(%event, epoch, orders = orders.len(), took = ?started.elapsed(), "rebuilt");
+    Ok(Rebuilt::Built(epoch))
+}
+
+async fn live_orders(app: &App, event: EventId) -> sqlx::Result<Vec<Order>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM orders WHERE event_id = $1 AND has_claims(status)",
+        event.0
+    )
+    .fetch_all(&app.pg)
+    .await?;
+    crate::orders::store::many(&app.pg, &ids).await
+}
+
+/// What Redis must have, computed from what Postgres has.
+struct State {
+    taken: Vec<u8>,
+    kills: Vec<u8>,
+    blocked: Vec<(i16, Vec<u8>)>,
+    records: Vec<(String, String)>,
+    counts: HashMap<String, i64>,
+    stretches: Vec<u8>,
+    hints: Vec<u8>,
+}
+
+impl State {
+    fn of(listing: &Listing, orders: &[Order]) -> Self {
+        let size = listing.bitmap_bytes();
+        let mut state = Self {
+            taken: vec![0; size],
+            kills: vec![0; size],
+            blocked: Vec::new(),
+            records: Vec::with_capacity(orders.len()),
+            counts: HashMap::new(),
+            stretches: stretch_bytes(&listing.stretches),
+            hints: Vec::new(),
+        };
+        for order in orders {
+            state.add_order(listing, order);
+        }
+        for channel in &listing.channels {
+            let mut blocked = vec![0; size];
+            for place in &listing.places {
+                if place.killed || (place.channel != channel.number && place.channel != PUBLIC) {
+                    listing::set_bit(&mut blocked, place.number);
+                }
+            }
+            state.blocked.push((channel.number, blocked));
+        }
+        for place in listing.places.iter().filter(|place| place.killed) {
+            listing::set_bit(&mut state.kills, place.number);
+        }
+        state.hints = hints(listing, &state.taken, &state.kills);
+        state
+    }
+
+    fn add_order(&mut self, listing: &Listing, order: &Order) {
+        let Some(entry) = mirror::entry_for(listing, order) else { return };
+        let n = i64::try_from(entry.places.len()).unwrap_or(0);
+        for held in &entry.places {
+            listing::set_bit(&mut self.taken, held.place);
+            *self.counts.entry(format!("o:{}", held.offer)).or_default() += 1;
+        }
+        *self.counts.entry(format!("a:{}", entry.account)).or_default() += n;
+        if let Some(promo) = entry.promo {
+            *self.counts.entry(format!("p:{promo}")).or_default() += 1;
+        }
+        let state = if entry.step == Step::Sold { "s" } else { "c" };
+        *self.counts.entry(state.to_owned()).or_default() += n;
+        let record = Record {
+            step: entry.step,
+            deadline_ms: 0,
+            account: entry.account,
+            created_ms: order.created_at.as_millisecond(),
+            promo: entry.promo,
+            digest: String::new(),
+            places: entry.places,
+            opaque: String::new(),
+        };
+        self.records.push((entry.id.to_string(), record.text()));
+    }
+}
+
+/// Eight bytes per stretch: first place and length, big-endian.
+#[must_use]
+pub fn stretch_bytes(stretches: &[crate::catalog::Stretch]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(stretches.len() * 8);
+    for stretch in stretches {
+        bytes.extend_from_slice(&stretch.first.to_be_bytes());
+        bytes.extend_from_slice(&stretch.length.to_be_bytes());
+    }
+    bytes
+}
+
+/// The longest free run of each stretch. Allocations are not looked at: for each channel they
+/// differ, and a hint only has to be an upper bound.
+fn hints(listing: &Listing, taken: &[u8], kills: &[u8]) -> Vec<u8> {
+    let hint = |stretch: &crate::catalog::Stretch| {
+        let (mut run, mut longest) = (0, 0);
+        for place in stretch.first..stretch.first + stretch.length {
+            let free = !listing::bit(taken, place) && !listing::bit(kills, place);
+            run = if free { run + 1 } else { 0 };
+            longest = longest.max(run);
+        }
+        u8::try_from(longest.min(MAX_HINT)).unwrap_or(u8::MAX)
+    };
+    listing.stretches.iter().map(hint).collect()
+}
+
+async fn fill(
+    bulk: &mut deadpool_redis::Connection,
+    keys: &Keys,
+    listing: &Listing,
+    state: &State,
+) -> redis::RedisResult<()> {
+    let channels = listing.channels.iter().map(|channel| channel.number);
+    let mut pipeline = Pipeline::new();
+    // An earlier try may have died half-way.
+    pipeline.cmd("UNLINK").arg(keys.of_epoch(channels)).ignore();
+    pipeline.set(&keys.taken, &state.taken[..]).ignore();
+    pipeline.set(&keys.kills, &state.kills[..]).ignore();
+    pipeline.set(&keys.stretches, &state.stretches[..]).ignore();
+    pipeline.set(&keys.hints, &state.hints[..]).ignore();
+    for (channel, blocked) in &state.blocked {
+        pipeline.set(keys.blocked(*channel), &blocked[..]).ignore();
+    }
+    let counts: Vec<(&String, i64)> = state.counts.iter().map(|(key, n)| (key, *n)).collect();
+    for chunk in counts.chunks(CHUNK) {
+        pipeline.hset_multiple(&keys.counts, chunk).ignore();
+    }
+    pipeline.exec_async(bulk).await?;
+    for chunk in state.records.chunks(CHUNK) {
+        let mut pipeline = Pipeline::new();
+        pipeline.hset_multiple(&keys.holds, chunk).ignore();
+        pipeline.exec_async(bulk).await?;
+    }
+    Ok(())
+}
+
+async fn publish(
+    bulk: &mut deadpool_redis::Connection,
+    keys: &Keys,
+    listing: &Listing,
+    epoch: i32,
+) -> redis::RedisResult<()> {
+    let mut pipeline = Pipeline::new();
+    pipeline.atomic();
+    pipeline.del(&keys.head).ignore();
+    let status = listing.event.status.word();
+    pipeline
+        .cmd("HSET")
+        .arg(&keys.head)
+        .arg(&["state", status, "seq", "1", "epoch", &epoch.to_string()])
+        .ignore();
+    pipeline.exec_async(bulk).await
+}
+
+async fn forget(
+    bulk: &mut deadpool_redis::Connection,
+    old: &Keys,
+    listing: &Listing,
+) -> redis::RedisResult<()> {
+    let channels = listing.channels.iter().map(|channel| channel.number);
+    redis::cmd("UNLINK").arg(old.of_epoch(channels)).exec_async(bulk).await
+}

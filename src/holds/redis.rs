@@ -1,0 +1,535 @@
+//! Holds in Redis: calling the scripts and reading their answers.
+
+use redis::Value;
+
+use super::TOMBSTONE_MS;
+use super::plan::Plan;
+use super::record::{HeldPlace, Record, Step, parse_places};
+use crate::catalog::cache::Sale;
+use crate::ids::{AccountId, HoldId};
+use crate::redis::scripts::{self, Script};
+use crate::redis::{Redis, Trouble};
+
+/// What became of a wish. Everything but `Held` and `Again` is a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The places are held.
+    Held {
+        /// Until when, by Redis's clock in milliseconds.
+        deadline_ms: i64,
+        /// Redis's clock now.
+        now_ms: i64,
+        /// Which.
+        places: Vec<HeldPlace>,
+        /// The asked places that were taken, if these are equivalents.
+        instead_of: Vec<i32>,
+    },
+    /// The same request was made before: its record.
+    Again {
+        /// As it stands.
+        record: Record,
+        /// Redis's clock now.
+        now_ms: i64,
+    },
+    /// The same key was used with another request.
+    Mismatch,
+    /// The same key's hold is over.
+    Finished,
+    /// The epoch has passed.
+    Stale,
+    /// The event is not on sale: its state.
+    Closed(String),
+    /// The buyer's limit leaves only so many.
+    Limit(i64),
+    /// The offer's quota leaves only so many.
+    Quota {
+        /// The offer's number.
+        offer: i16,
+        /// Places left.
+        left: i64,
+    },
+    /// The offer is outside its window.
+    Window(i16),
+    /// The promo code is used up.
+    Promo,
+    /// The choice would strand these single seats.
+    Orphan(Vec<i32>),
+    /// These places are not free.
+    Taken {
+        /// Which.
+        places: Vec<i32>,
+        /// Whether a sweep may free some at once.
+        due: bool,
+    },
+    /// Not enough places together for this line.
+    None {
+        /// The line, counted from 0.
+        line: usize,
+        /// The longest free run that was seen.
+        longest: i64,
+        /// Whether a sweep may free some at once.
+        due: bool,
+    },
+}
+
+/// How checkout begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// The record is ours to claim.
+    Claiming(Record),
+    /// It was claimed before.
+    Claimed(Record),
+    /// Its time is over.
+    Expired,
+    /// There is no such hold.
+    Gone,
+    /// It is another account's.
+    Foreign,
+    /// The epoch has passed.
+    Stale,
+}
+
+/// What became of an extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// Until then, by Redis's clock; and that clock.
+    Until(i64, i64),
+    /// The total is used up.
+    Bound(i64, i64),
+    /// Checkout has begun.
+    Claiming,
+    /// No such hold any more.
+    Gone,
+    /// Another account's.
+    Foreign,
+    /// The epoch has passed.
+    Stale,
+}
+
+/// What became of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The places are free.
+    Freed,
+    /// There was nothing to free.
+    Gone,
+    /// Checkout has begun.
+    Kept,
+    /// Another account's.
+    Foreign,
+    /// The epoch has passed.
+    Stale,
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Holds that ended.
+    pub ended: i64,
+    /// Tombstones that were forgotten.
+    pub forgotten: i64,
+    /// Whether there is more to do.
+    pub more: bool,
+    /// Claiming records whose node seems to have died.
+    pub hanging: Vec<(HoldId, Record)>,
+}
+
+/// One order whose record must follow Postgres.
+#[derive(Clone, Debug)]
+pub struct MirrorEntry {
+    /// The record's id.
+    pub id: HoldId,
+    /// To which step it must have come.
+    pub step: Step,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its promo code's number.
+    pub promo: Option<i32>,
+    /// Its places.
+    pub places: Vec<HeldPlace>,
+}
+
+/// Who asks for places, and how the answer is to be remembered.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The hold's id.
+    pub id: HoldId,
+    /// Of the request.
+    pub digest: String,
+    /// The account.
+    pub account: AccountId,
+    /// Late money takes its places again: without limits, even if the sale is not open.
+    pub retake: bool,
+}
+
+/// Asks the hold script.
+///
+/// # Errors
+/// See [`Trouble`]; after [`Trouble::Unknown`] the places may be held, and the same id finds them.
+pub async fn hold(redis: &Redis, sale: &Sale, asker: &Asker, plan: &Plan) -> Result<Held, Trouble> {
+    let event = &sale.listing.event;
+    let limit = if asker.retake { 0 } else { event.account_limit.unwrap_or(0) };
+    let mut args = Args::new(sale);
+    args.push(asker.id);
+    args.push(&asker.digest);
+    args.push(asker.account);
+    args.push(limit);
+    args.push(i64::from(event.hold_seconds) * 1_000);
+    args.push(u8::from(plan.accept_equivalent));
+    if event.orphan_rule && !asker.retake {
+        args.push(sale.listing.capacity() * super::ORPHANS_ALLOWED_FROM_PERCENT / 100);
+    } else {
+        args.push("");
+    }
+    match plan.promo {
+        Some((number, most)) => {
+            args.push(number);
+            args.push(most.unwrap_or(-1));
+        }
+        None => {
+            args.push("");
+            args.push(-1);
+        }
+    }
+    args.push(serde_json::to_string(&plan.prices).unwrap_or_default());
+    args.push(u8::from(asker.retake));
+    for line in &plan.lines {
+        args.push(line.kind);
+        args.push(line.offer);
+        args.push(if asker.retake { -1 } else { line.quota.unwrap_or(-1) });
+        args.push(if asker.retake { 0 } else { line.from_ms });
+        args.push(if asker.retake { 0 } else { line.until_ms });
+        args.push(if asker.retake { "" } else { &line.tiers });
+        args.push(line.count);
+        args.push(&line.what);
+        args.push(&line.instead);
+    }
+    let keys = &sale.keys;
+    let blocked = keys.blocked(plan.channel);
+    let keys = [
+        &*keys.head,
+        &keys.taken,
+        &blocked,
+        &keys.holds,
+        &keys.deadlines,
+        &keys.counts,
+        &keys.stretches,
+        &keys.hints,
+    ];
+    let reply = args.eval(redis, sale, &scripts::HOLD, &keys).await?;
+    read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
+}
+
+fn read_held(reply: &Reply) -> Option<Held> {
+    Some(match reply.word()? {
+        word @ ("held" | "equivalent") => Held::Held {
+            deadline_ms: reply.number(1)?,
+            now_ms: reply.number(2)?,
+            places: parse_places(reply.text(3)?)?,
+            instead_of: if word == "held" { Vec::new() } else { reply.numbers(4)? },
+        },
+        "again" => Held::Again { record: Record::parse(reply.text(1)?)?, now_ms: reply.number(2)? },
+        "mismatch" => Held::Mismatch,
+        "finished" => Held::Finished,
+        "stale" => Held::Stale,
+        "closed" => Held::Closed(reply.text(1)?.to_owned()),
+        "limit" => Held::Limit(reply.number(1)?),
+        "quota" => {
+            Held::Quota { offer: i16::try_from(reply.number(1)?).ok()?, left: reply.number(2)? }
+        }
+        "window" => Held::Window(i16::try_from(reply.number(1)?).ok()?),
+        "promo" => Held::Promo,
+        "orphan" => Held::Orphan(reply.numbers(1)?),
+        "taken" => Held::Taken { places: reply.numbers(1)?, due: reply.number(2)? == 1 },
+        "none" => Held::None {
+            line: usize::try_from(reply.number(1)? - 1).ok()?,
+            longest: reply.number(2)?,
+            due: reply.number(3)? == 1,
+        },
+        _ => return None,
+    })
+}
+
+/// Begins checkout of a hold.
+///
+/// # Errors
+/// See [`Trouble`]; asking again is harmless.
+pub async fn begin(
+    redis: &Redis,
+    sale: &Sale,
+    id: HoldId,
+    account: AccountId,
+) -> Result<Begun, Trouble> {
+    let keys = &sale.keys;
+    let keys = [&*keys.head, &keys.holds, &keys.deadlines, &keys.claiming];
+    let mut args = Args::new(sale);
+    args.push(id);
+    args.push(account);
+    let reply = args.eval(redis, sale, &scripts::BEGIN, &keys).await?;
+    let record = || Record::parse(reply.text(1)?);
+    let begun = match reply.word() {
+        Some("claiming") => record().map(Begun::Claiming),
+        Some("claimed") => record().map(Begun::Claimed),
+        Some("expired") => Some(Begun::Expired),
+        Some("gone") => Some(Begun::Gone),
+        Some("foreign") => Some(Begun::Foreign),
+        Some("stale") => Some(Begun::Stale),
+        _ => None,
+    };
+    begun.ok_or_else(|| reply.bad(&scripts::BEGIN))
+}
+
+/// Extends a hold within the event's bound.
+///
+/// # Errors
+/// See [`Trouble`]; asking again is harmless.
+pub async fn extend(
+    redis: &Redis,
+    sale: &Sale,
+    id: HoldId,
+    account: AccountId,
+) -> Result<Extended, Trouble> {
+    let event = &sale.listing.event;
+    let keys = &sale.keys;
+    let keys = [&*keys.head, &keys.holds, &keys.deadlines];
+    let mut args = Args::new(sale);
+    args.push(id);
+    args.push(account);
+    args.push(i64::from(event.hold_seconds) * 1_000);
+    args.push(i64::from(event.hold_max_seconds) * 1_000);
+    let reply = args.eval(redis, sale, &scripts::EXTEND, &keys).await?;
+    let times = || Some((reply.number(1)?, reply.number(2)?));
+    let extended = match reply.word() {
+        Some("held") => times().map(|(until, now)| Extended::Until(until, now)),
+        Some("bound") => times().map(|(until, now)| Extended::Bound(until, now)),
+        Some("claiming") => Some(Extended::Claiming),
+        Some("gone") => Some(Extended::Gone),
+        Some("foreign") => Some(Extended::Foreign),
+        Some("stale") => Some(Extended::Stale),
+        _ => None,
+    };
+    extended.ok_or_else(|| reply.bad(&scripts::EXTEND))
+}
+
+/// Who lets go of a hold.
+#[derive(Clone, Copy, Debug)]
+pub enum Letting {
+    /// Its buyer, before checkout.
+    Buyer(AccountId),
+    /// The system, also after a refused claim.
+    System,
+}
+
+/// Frees a hold's places.
+///
+/// # Errors
+/// See [`Trouble`]; asking again is harmless.
+pub async fn release(
+    redis: &Redis,
+    sale: &Sale,
+    id: HoldId,
+    letting: Letting,
+) -> Result<Released, Trouble> {
+    let mut args = Args::new(sale);
+    args.push(id);
+    match letting {
+        Letting::Buyer(account) => {
+            args.push(account);
+            args.push("h");
+        }
+        Letting::System => {
+            args.push("*");
+            args.push("hg");
+        }
+    }
+    args.push(TOMBSTONE_MS);
+    let reply = args.eval(redis, sale, &scripts::RELEASE, &record_keys(sale)).await?;
+    match reply.word() {
+        Some("released") => Ok(Released::Freed),
+        Some("gone") => Ok(Released::Gone),
+        Some("kept") => Ok(Released::Kept),
+        Some("foreign") => Ok(Released::Foreign),
+        Some("stale") => Ok(Released::Stale),
+        _ => Err(reply.bad(&scripts::RELEASE)),
+    }
+}
+
+/// Ends holds past their deadline. `None`: the epoch has passed.
+///
+/// # Errors
+/// See [`Trouble`]; asking again is harmless.
+pub async fn sweep(
+    redis: &Redis,
+    sale: &Sale,
+    most: usize,
+    hanging_after_ms: i64,
+) -> Result<Option<Swept>, Trouble> {
+    let mut args = Args::new(sale);
+    args.push(most);
+    args.push(TOMBSTONE_MS);
+    args.push(hanging_after_ms);
+    let reply = args.eval(redis, sale, &scripts::SWEEP, &record_keys(sale)).await?;
+    match reply.word() {
+        Some("stale") => Ok(None),
+        Some("swept") => read_swept(&reply).map(Some).ok_or_else(|| reply.bad(&scripts::SWEEP)),
+        _ => Err(reply.bad(&scripts::SWEEP)),
+    }
+}
+
+fn read_swept(reply: &Reply) -> Option<Swept> {
+    let Value::Array(list) = reply.0.get(4)? else { return None };
+    let mut hanging = Vec::with_capacity(list.len() / 2);
+    for pair in list.chunks_exact(2) {
+        let id = as_text(&pair[0])?.parse().ok()?;
+        // A name without a record can only be left over; the comparer deals with it.
+        if let Some(record) = as_text(&pair[1]).and_then(Record::parse) {
+            hanging.push((id, record));
+        }
+    }
+    Some(Swept {
+        ended: reply.number(1)?,
+        forgotten: reply.number(2)?,
+        more: reply.number(3)? == 1,
+        hanging,
+    })
+}
+
+/// Makes records follow Postgres. `None`: the epoch has passed. Otherwise the ids whose places
+/// another record lists.
+///
+/// # Errors
+/// See [`Trouble`]; asking again is harmless.
+pub async fn mirror(
+    redis: &Redis,
+    sale: &Sale,
+    entries: &[MirrorEntry],
+) -> Result<Option<Vec<HoldId>>, Trouble> {
+    let mut args = Args::new(sale);
+    args.push(TOMBSTONE_MS);
+    for entry in entries {
+        args.push(entry.id);
+        args.push(entry.step.letter());
+        args.push(entry.account);
+        args.push(entry.promo.map(|promo| promo.to_string()).unwrap_or_default());
+        args.push(super::record::places_text(&entry.places));
+        args.push("");
+    }
+    let reply = args.eval(redis, sale, &scripts::MIRROR, &record_keys(sale)).await?;
+    match reply.word() {
+        Some("stale") => Ok(None),
+        Some("mirrored") => {
+            let ids = reply.text(1).ok_or_else(|| reply.bad(&scripts::MIRROR))?;
+            let ids = ids.split(',').filter(|id| !id.is_empty()).map(str::parse);
+            let ids: Result<Vec<HoldId>, _> = ids.collect();
+            ids.map(Some).map_err(|_| reply.bad(&scripts::MIRROR))
+        }
+        _ => Err(reply.bad(&scripts::MIRROR)),
+    }
+}
+
+/// The keys of release, sweep and mirror: all that a record touches.
+fn record_keys(sale: &Sale) -> [&str; 8] {
+    let keys = &sale.keys;
+    [
+        &keys.head,
+        &keys.taken,
+        &keys.holds,
+        &keys.deadlines,
+        &keys.claiming,
+        &keys.counts,
+        &keys.hints,
+        &keys.tombs,
+    ]
+}
+
+/// Arguments of a script; the first is always the epoch.
+pub struct Args(Vec<Vec<u8>>);
+
+impl Args {
+    /// Starts with the sale's epoch.
+    #[must_use]
+    pub fn new(sale: &Sale) -> Self {
+        Self(vec![sale.epoch.to_string().into_bytes()])
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, value: impl ToString) {
+        self.0.push(value.to_string().into_bytes());
+    }
+
+    /// Adds raw bytes.
+    pub fn push_bytes(&mut self, value: Vec<u8>) {
+        self.0.push(value);
+    }
+
+    /// Runs the script on the Redis that the sale was built on.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub async fn eval(
+        &self,
+        redis: &Redis,
+        sale: &Sale,
+        script: &'static Script,
+        keys: &[&str],
+    ) -> Result<Reply, Trouble> {
+        let args: Vec<&[u8]> = self.0.iter().map(Vec::as_slice).collect();
+        redis.eval(&sale.run_id, script, keys, &args).await.map(Reply)
+    }
+}
+
+/// A script's answer: a word, then its values.
+pub struct Reply(pub Vec<Value>);
+
+fn as_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+impl Reply {
+    /// The first word.
+    #[must_use]
+    pub fn word(&self) -> Option<&str> {
+        self.text(0)
+    }
+
+    /// A text.
+    #[must_use]
+    pub fn text(&self, at: usize) -> Option<&str> {
+        as_text(self.0.get(at)?)
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn bytes(&self, at: usize) -> Option<&[u8]> {
+        match self.0.get(at)? {
+            Value::BulkString(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// A whole number, as a number or as text.
+    #[must_use]
+    pub fn number(&self, at: usize) -> Option<i64> {
+        match self.0.get(at)? {
+            Value::Int(number) => Some(*number),
+            other => as_text(other)?.parse().ok(),
+        }
+    }
+
+    /// Numbers between commas.
+    #[must_use]
+    pub fn numbers(&self, at: usize) -> Option<Vec<i32>> {
+        let text = self.text(at)?;
+        text.split(',').filter(|part| !part.is_empty()).map(|part| part.parse().ok()).collect()
+    }
+
+    /// The error for an answer outside the contract.
+    #[must_use]
+    pub fn bad(&self, script: &'static Script) -> Trouble {
+        Trouble::BadReply(script.name, format!("{:?}", self.0))
+    }
+}

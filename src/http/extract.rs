@@ -1,0 +1,163 @@
+//! What handlers are given: parsed at the edge, refused with a problem.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+use crate::app::App;
+use crate::ids::AccountId;
+
+/// Longest `Idempotency-Key`.
+const MAX_KEY: usize = 100;
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let json = kind.is_some_and(|kind| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
+        });
+        if !json {
+            return Err(Problem::new(Code::MediaType).detail("send application/json"));
+        }
+        let bytes = Raw::from_request(request, state).await?.0;
+        parse_json(&bytes).map(Self)
+    }
+}
+
+/// Reads a JSON body, strictly.
+///
+/// # Errors
+/// `malformed` if it isn't JSON, `invalid` if it isn't what was asked for.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // NUL can be written in JSON but not stored in Postgres: nobody's name has one.
+    if bytes.windows(6).any(|window| window.eq_ignore_ascii_case(b"\\u0000")) {
+        return Err(Problem::new(Code::Invalid).detail("texts must not contain NUL"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        let code = match error.classify() {
+            serde_json::error::Category::Data => Code::Invalid,
+            _ => Code::Malformed,
+        };
+        Problem::new(code).detail(error.to_string())
+    })
+}
+
+/// A body as it came, within the limit of its route.
+pub struct Raw(pub bytes::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match bytes::Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(rejection) if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::new(Code::TooLarge))
+            }
+            Err(rejection) => Err(Problem::new(Code::Malformed).detail(rejection.body_text())),
+        }
+    }
+}
+
+/// A query string.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(query) => Ok(Self(query.0)),
+            Err(rejection) => Err(Problem::new(Code::Invalid).detail(rejection.body_text())),
+        }
+    }
+}
+
+/// Parts of the path.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            // An id that isn't one names nothing.
+            Err(_) => Err(Problem::new(Code::NotFound)),
+        }
+    }
+}
+
+/// A buyer, by the bearer token of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Buyer(pub AccountId);
+
+impl FromRequestParts<Arc<App>> for Buyer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        buyer(app, &parts.headers).map(Self).ok_or_else(|| {
+            Problem::new(Code::Unauthenticated).detail("get a session at POST /v1/sessions")
+        })
+    }
+}
+
+/// A buyer, if there is a token.
+#[derive(Clone, Copy, Debug)]
+pub struct MaybeBuyer(pub Option<AccountId>);
+
+impl FromRequestParts<Arc<App>> for MaybeBuyer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        if bearer(&parts.headers).is_none() {
+            return Ok(Self(None));
+        }
+        Buyer::from_request_parts(parts, app).await.map(|buyer| Self(Some(buyer.0)))
+    }
+}
+
+/// The token of an `Authorization: Bearer` header.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn buyer(app: &App, headers: &HeaderMap) -> Option<AccountId> {
+    app.keyring.verify_session(bearer(headers)?, app.now())
+}
+
+/// The `Idempotency-Key` of a creating request: 1 to 100 visible ASCII characters.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let key = match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        };
+        let good = |key: &&str| {
+            (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        key.filter(good).map(|key| Self(key.to_owned())).ok_or_else(|| {
+            Problem::new(Code::IdempotencyKey)
+                .detail(format!("send one Idempotency-Key of 1 to {MAX_KEY} visible characters"))
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! HTTP: the router of all steps, what surrounds every request, and the server itself.
+
+pub mod extract;
+pub mod health;
+pub mod openapi;
+pub mod problem;
+pub mod rate_limit;
+pub mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use uuid::Uuid;
+
+use self::problem::{Code, Problem};
+use crate::app::App;
+
+/// Names a request in answers and logs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Answers smaller than this are not worth compressing, in bytes.
+const COMPRESS_ABOVE: u64 = 1_024;
+
+/// Everything that is served.
+#[must_use]
+pub fn router(app: &Arc<App>) -> Router {
+    let (api, document) = openapi::routes().split_for_parts();
+    let body_limit = DefaultBodyLimit::max(app.config.http.max_body_bytes);
+    let compress =
+        SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+    Router::new()
+        .merge(api)
+        .merge(openapi::documents(document))
+        .merge(health::routes())
+        .merge(crate::web::routes(app))
+        .fallback(|| async { Problem::new(Code::NotFound) })
+        .method_not_allowed_fallback(|| async { Problem::new(Code::Method) })
+        .layer(body_limit)
+        .layer(CompressionLayer::new().gzip(true).compress_when(compress))
+        .layer(cors(&app.config.http.cors_origins))
+        .layer(middleware::from_fn_with_state(app.clone(), rate_limit::check))
+        .layer(CatchPanicLayer::custom(|_panic| {
+            use axum::response::IntoResponse;
+            Problem::internal("a handler panicked").into_response()
+        }))
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app.clone())
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> =
+        origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::PATCH, Method::PUT])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID])
+        .max_age(Duration::from_secs(3_600))
+}
+
+/// Around every request: its id, its deadline, its line in the log and its place in the metrics,
+/// and the headers that every answer has.
+async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    use axum::response::IntoResponse;
+    use tracing::Instrument;
+    let id = Uuid::now_v7();
+    let started = std::time::Instant::now();
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        request.headers_mut().insert(REQUEST_ID, value);
+    }
+    let span = tracing::info_span!("request", %id, %method, route);
+    let within = Duration::from_secs(app.config.http.request_timeout_s);
+    let answer = tokio::time::timeout(within, next.run(request).instrument(span.clone())).await;
+    let mut response = answer.unwrap_or_else(|_| Problem::new(Code::Timeout).into_response());
+    let status = response.status().as_u16();
+    let elapsed = started.elapsed();
+    metrics::histogram!("onsale_http_seconds", "route" => route, "method" => method.to_string(),
+        "status" => status.to_string())
+    .record(elapsed.as_secs_f64());
+    span.in_scope(|| tracing::debug!(status, ?elapsed, "answered"));
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

@@ -1,0 +1,201 @@
+//! Keys by id: session tokens, secret links and tickets say which key signed them.
+//!
+//! A token is `kind.key.payload.mac` with an HMAC-SHA256 over all before the last dot; the kind
+//! keeps a token of one step from being used as one of another.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use crate::config::{KeyConfig, Keys};
+use crate::ids::{AccountId, OrderId};
+
+/// How long an anonymous session lives, in seconds: 7 days.
+pub const SESSION_S: i64 = 7 * 24 * 3_600;
+/// A token that claims to be issued later than this from now is refused, in seconds.
+const FUTURE_S: i64 = 300;
+/// Bytes of a secret link: 128 bits.
+const LINK_BYTES: usize = 16;
+
+/// The process's keys.
+pub struct Keyring {
+    tokens: Vec<(u8, [u8; 32])>,
+    tickets: Vec<(u8, SigningKey)>,
+}
+
+/// A key that isn't one.
+#[derive(Debug, Error)]
+#[error("key {0} is not 32 bytes of hexadecimal")]
+pub struct BadKey(u8);
+
+fn read(keys: &[KeyConfig]) -> Result<Vec<(u8, [u8; 32])>, BadKey> {
+    let read = |key: &KeyConfig| {
+        let bytes = hex::decode(&key.secret).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(|bytes| (key.id, bytes)).ok_or(BadKey(key.id))
+    };
+    keys.iter().map(read).collect()
+}
+
+impl Keyring {
+    /// Reads the configured keys; each list has at least one (validated).
+    ///
+    /// # Errors
+    /// If a key is not 32 bytes of hexadecimal.
+    pub fn new(keys: &Keys) -> Result<Self, BadKey> {
+        let tokens = read(&keys.tokens)?;
+        let tickets = read(&keys.tickets)?
+            .into_iter()
+            .map(|(id, seed)| (id, SigningKey::from_bytes(&seed)))
+            .collect();
+        Ok(Self { tokens, tickets })
+    }
+
+    fn mac(&self, key: u8, message: &[u8]) -> Option<[u8; 32]> {
+        let (_, secret) = self.tokens.iter().find(|(id, _)| *id == key)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+        mac.update(message);
+        Some(mac.finalize().into_bytes().into())
+    }
+
+    /// A session token for an anonymous buyer.
+    #[must_use]
+    pub fn session(&self, account: AccountId, now: Timestamp) -> String {
+        let key = self.tokens.first().map_or(0, |(id, _)| *id);
+        let body = format!("s1.{key}.{}.{}", account.0.simple(), now.as_second());
+        let mac = self.mac(key, body.as_bytes()).unwrap_or_default();
+        format!("{body}.{}", URL_SAFE_NO_PAD.encode(mac))
+    }
+
+    /// Whose session this is, if it is a valid one.
+    #[must_use]
+    pub fn verify_session(&self, token: &str, now: Timestamp) -> Option<AccountId> {
+        let (body, mac) = token.rsplit_once('.')?;
+        let mut parts = body.split('.');
+        let kind = parts.next()?;
+        let key: u8 = parts.next()?.parse().ok()?;
+        let account = parts.next()?;
+        let issued: i64 = parts.next()?.parse().ok()?;
+        if kind != "s1" || parts.next().is_some() {
+            return None;
+        }
+        let expected = self.mac(key, body.as_bytes())?;
+        let given = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        if !bool::from(given.as_slice().ct_eq(&expected)) {
+            return None;
+        }
+        let age = now.as_second() - issued;
+        if !(-FUTURE_S..SESSION_S).contains(&age) {
+            return None;
+        }
+        account.parse().ok()
+    }
+
+    /// The secret of an order's link: who has it sees the order and its tickets.
+    #[must_use]
+    pub fn order_link(&self, order: OrderId) -> String {
+        let key = self.tokens.first().map_or(0, |(id, _)| *id);
+        self.link_with(key, order).unwrap_or_default()
+    }
+
+    fn link_with(&self, key: u8, order: OrderId) -> Option<String> {
+        let mac = self.mac(key, format!("o1.{}", order.0.simple()).as_bytes())?;
+        Some(format!("{key:02x}{}", hex::encode(&mac[..LINK_BYTES])))
+    }
+
+    /// Whether this secret opens the order.
+    #[must_use]
+    pub fn verify_order_link(&self, order: OrderId, secret: &str) -> bool {
+        let Some(key) = secret.get(..2).and_then(|id| u8::from_str_radix(id, 16).ok()) else {
+            return false;
+        };
+        self.link_with(key, order)
+            .is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(secret.as_bytes())))
+    }
+
+    /// Signs with the current ticket key: its id and the signature.
+    #[must_use]
+    pub fn sign_ticket(&self, message: &dyn Fn(u8) -> Vec<u8>) -> Option<(u8, [u8; 64])> {
+        let (id, key) = self.tickets.first()?;
+        Some((*id, key.sign(&message(*id)).to_bytes()))
+    }
+
+    /// Whether a ticket key made this signature.
+    #[must_use]
+    pub fn verify_ticket(&self, key: u8, message: &[u8], signature: &[u8; 64]) -> bool {
+        let Some((_, signing)) = self.tickets.iter().find(|(id, _)| *id == key) else {
+            return false;
+        };
+        signing.verifying_key().verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
+
+    /// The public ticket keys, for gates that verify without a connection.
+    #[must_use]
+    pub fn ticket_keys(&self) -> Vec<(u8, VerifyingKey)> {
+        self.tickets.iter().map(|(id, key)| (*id, key.verifying_key())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: u8, byte: &str) -> KeyConfig {
+        KeyConfig { id, secret: byte.repeat(32) }
+    }
+
+    fn ring(tokens: Vec<KeyConfig>) -> Keyring {
+        Keyring::new(&Keys { tokens, tickets: vec![key(1, "aa")] }).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_session_is_valid_until_it_ends_and_not_before_it_began() {
+        let ring = ring(vec![key(1, "11")]);
+        let account = AccountId::fresh();
+        let token = ring.session(account, at(1_000_000));
+        assert_eq!(ring.verify_session(&token, at(1_000_000)), Some(account));
+        assert_eq!(ring.verify_session(&token, at(1_000_000 + SESSION_S - 1)), Some(account));
+        assert_eq!(ring.verify_session(&token, at(1_000_000 + SESSION_S)), None);
+        assert_eq!(ring.verify_session(&token, at(1_000_000 - FUTURE_S - 1)), None);
+    }
+
+    #[test]
+    fn a_changed_truncated_or_foreign_token_is_refused() {
+        let ring = ring(vec![key(1, "11")]);
+        let token = ring.session(AccountId::fresh(), at(1_000_000));
+        for i in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[i] ^= 1;
+            if let Ok(changed) = String::from_utf8(changed) {
+                assert_eq!(ring.verify_session(&changed, at(1_000_000)), None, "{changed}");
+            }
+            assert_eq!(ring.verify_session(&token[..i], at(1_000_000)), None);
+        }
+        let other = self::ring(vec![key(1, "22")]);
+        assert_eq!(other.verify_session(&token, at(1_000_000)), None);
+    }
+
+    #[test]
+    fn keys_rotate_by_id() {
+        let old = ring(vec![key(1, "11")]);
+        let both = ring(vec![key(2, "22"), key(1, "11")]);
+        let new = ring(vec![key(2, "22")]);
+        let (account, order) = (AccountId::fresh(), OrderId::fresh());
+        let token = old.session(account, at(1));
+        assert_eq!(both.verify_session(&token, at(1)), Some(account));
+        assert_eq!(new.verify_session(&token, at(1)), None);
+        let link = old.order_link(order);
+        assert!(both.verify_order_link(order, &link));
+        assert!(!new.verify_order_link(order, &link));
+        assert!(!both.verify_order_link(OrderId::fresh(), &link));
+        assert!(!both.verify_order_link(order, "é"));
+    }
+}

@@ -1,0 +1,289 @@
+//! Orders over HTTP: seen by their buyer's session, or by whoever has the secret link.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Order, OrderStatus, drive, store};
+use crate::app::App;
+use crate::catalog::Listing;
+use crate::checkout;
+use crate::holds::http::{LineView, PlaceView, cached, line_views, place_view};
+use crate::http::extract::{MaybeBuyer, Path, Query};
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::ids::{EventId, OrderId};
+use crate::payments::PayWith;
+use crate::tickets::code::TicketCode;
+
+/// An order.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct OrderView {
+    /// Its id.
+    pub id: OrderId,
+    /// A short name for people.
+    pub code: String,
+    /// For which event.
+    pub event: EventId,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// Where its tickets go.
+    pub email: Option<String>,
+    /// What was bought.
+    pub lines: Vec<LineView>,
+    /// Of all amounts.
+    pub currency: String,
+    /// In minor units, fees and taxes included.
+    pub total: i64,
+    /// Until when it waits for its payment.
+    #[schema(value_type = String, format = DateTime)]
+    pub pay_by: Timestamp,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Its page; who has this link sees the order and its tickets.
+    pub link: String,
+    /// How to pay, right after checkout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PayWith>,
+    /// Its tickets, once it is paid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tickets: Vec<TicketView>,
+    /// Its refunds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<RefundView>,
+    /// Why the provider declined last, while it is unpaid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decline: Option<String>,
+}
+
+/// A ticket.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct TicketView {
+    /// The place.
+    pub place: PlaceView,
+    /// Which of the place's tickets.
+    pub serial: i32,
+    /// `valid`, `used`, `suspended` or `void`.
+    pub status: String,
+    /// What the gate scans; only while it is valid or used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The code as a picture: add `.svg` or `.png`, and keep the `key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qr: Option<String>,
+}
+
+/// A refund.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct RefundView {
+    /// In minor units.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+    /// `due`, `pending`, `done` or `failed`.
+    pub status: String,
+}
+
+/// The secret of an order's link, where there is no session.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct LinkQuery {
+    /// From the order's `link`.
+    pub key: Option<String>,
+}
+
+impl OrderView {
+    /// An order without its tickets.
+    #[must_use]
+    pub fn new(app: &App, listing: &Listing, order: &Order) -> Self {
+        let secret = app.keyring.order_link(order.id);
+        Self {
+            id: order.id,
+            code: order.code(),
+            event: order.event,
+            status: order.status,
+            email: order.email.clone(),
+            lines: line_views(listing, &order.lines),
+            currency: order.currency.code().to_owned(),
+            total: order.total,
+            pay_by: order.pay_by,
+            created_at: order.created_at,
+            link: format!("{}/orders/{}?key={secret}", app.config.http.public_url, order.id),
+            payment: None,
+            tickets: Vec::new(),
+            refunds: Vec::new(),
+            decline: None,
+        }
+    }
+
+    /// An order with all that belongs to it.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn whole(app: &App, listing: &Listing, order: &Order) -> Result<Self, Problem> {
+        let mut view = Self::new(app, listing, order);
+        let secret = app.keyring.order_link(order.id);
+        for ticket in store::tickets(&app.pg, order).await? {
+            let Some(place) = place_view(listing, ticket.place) else { continue };
+            let shown = matches!(ticket.status.as_str(), "valid" | "used");
+            let code =
+                TicketCode { event: order.event, place: ticket.place, serial: ticket.serial };
+            let (base, id) = (&app.config.http.public_url, order.id);
+            let (number, serial) = (ticket.place, ticket.serial);
+            view.tickets.push(TicketView {
+                place,
+                serial: ticket.serial,
+                status: ticket.status,
+                code: if shown { code.sign(&app.keyring) } else { None },
+                qr: shown.then(|| {
+                    format!("{base}/v1/orders/{id}/tickets/{number}-{serial}/qr?key={secret}")
+                }),
+            });
+        }
+        for refund in store::refunds(&app.pg, order.id).await? {
+            let (amount, reason, status) = (refund.amount, refund.reason, refund.status);
+            view.refunds.push(RefundView { amount, reason, status });
+        }
+        if order.status == OrderStatus::Open {
+            let attempts = store::attempts(&app.pg, order.id).await?;
+            view.decline = attempts.into_iter().rev().find_map(|attempt| attempt.decline);
+        }
+        Ok(view)
+    }
+}
+
+/// The order, if this buyer or this link may see it.
+///
+/// # Errors
+/// `not_found`, whether it doesn't exist or isn't theirs.
+pub async fn visible(
+    app: &App,
+    id: OrderId,
+    buyer: MaybeBuyer,
+    key: Option<&str>,
+) -> Result<Order, Problem> {
+    let order = store::find(&app.pg, id).await?.filter(|order| {
+        let linked = key.is_some_and(|key| app.keyring.verify_order_link(id, key));
+        let real = !matches!(order.status, OrderStatus::Abandoned | OrderStatus::Retake);
+        real && (linked || buyer.0 == Some(order.account))
+    });
+    order.ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// The event of an order.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn listing_of(app: &App, order: &Order) -> Result<Arc<Listing>, Problem> {
+    let sale = app.catalog.sale(order.event).await?;
+    sale.map(|sale| sale.listing.clone())
+        .ok_or_else(|| Problem::internal(format!("order {} has no event", order.id)))
+}
+
+/// An order with its tickets.
+#[utoipa::path(
+    get, path = "/v1/orders/{order}", tag = "orders", security(("session" = []), ()),
+    params(("order" = OrderId, Path,), LinkQuery),
+    responses((status = 200, description = "The order", body = OrderView),
+        (status = 304, description = "As you have it"),
+        (status = 404, description = "No such order of yours", body = ProblemBody))
+)]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    Path(id): Path<OrderId>,
+    Query(query): Query<LinkQuery>,
+    buyer: MaybeBuyer,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let order = visible(&app, id, buyer, query.key.as_deref()).await?;
+    let listing = listing_of(&app, &order).await?;
+    let view = OrderView::whole(&app, &listing, &order).await?;
+    let body = serde_json::to_vec(&view).map_err(Problem::internal)?;
+    let etag = format!("\"{}\"", hex::encode(crate::holds::digest(&view)));
+    Ok(cached(&headers, &etag, "application/json", "private, no-cache", || body.into()))
+}
+
+/// Gives an unpaid order up: its payment is cancelled at the provider, then its places are free.
+#[utoipa::path(
+    post, path = "/v1/orders/{order}/cancel", tag = "orders", security(("session" = []), ()),
+    params(("order" = OrderId, Path,), LinkQuery),
+    responses((status = 200, description = "The order as it stands now", body = OrderView),
+        (status = 202, description = "Begun; the provider has not answered yet", body = OrderView),
+        (status = 404, description = "No such order of yours", body = ProblemBody),
+        (status = 409, description = "It is past that", body = ProblemBody))
+)]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    Path(id): Path<OrderId>,
+    Query(query): Query<LinkQuery>,
+    buyer: MaybeBuyer,
+) -> Result<(StatusCode, Json<OrderView>), Problem> {
+    let order = visible(&app, id, buyer, query.key.as_deref()).await?;
+    if !matches!(order.status, OrderStatus::Open | OrderStatus::Cancelling | OrderStatus::Released)
+    {
+        return Err(
+            Problem::new(Code::OrderState).detail(format!("the order is {}", order.status.word()))
+        );
+    }
+    let task = {
+        let (app, order) = (app.clone(), order.clone());
+        app.tasks.clone().spawn(async move { drive::end(&app, order).await })
+    };
+    task.await.map_err(Problem::internal)??;
+    let order = store::get(&app.pg, id).await?;
+    let listing = listing_of(&app, &order).await?;
+    let unfinished = order.status == OrderStatus::Cancelling;
+    let status = if unfinished { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(OrderView::new(&app, &listing, &order))))
+}
+
+/// How to pay.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct PaymentView {
+    /// What the frontend needs.
+    pub payment: PayWith,
+}
+
+/// How to pay an order that still waits: the open attempt, or a new one.
+#[utoipa::path(
+    post, path = "/v1/orders/{order}/payments", tag = "orders", security(("session" = []), ()),
+    params(("order" = OrderId, Path,), LinkQuery),
+    responses((status = 200, description = "How to pay", body = PaymentView),
+        (status = 404, description = "No such order of yours", body = ProblemBody),
+        (status = 409, description = "It doesn't wait for a payment", body = ProblemBody),
+        (status = 502, description = "The provider doesn't answer", body = ProblemBody))
+)]
+pub async fn pay(
+    State(app): State<Arc<App>>,
+    Path(id): Path<OrderId>,
+    Query(query): Query<LinkQuery>,
+    buyer: MaybeBuyer,
+) -> Result<Json<PaymentView>, Problem> {
+    let order = visible(&app, id, buyer, query.key.as_deref()).await?;
+    payment(&app, &order).await.map(|payment| Json(PaymentView { payment }))
+}
+
+/// How to pay an order; see [`pay`].
+///
+/// # Errors
+/// `order_state` if it doesn't wait for a payment, `provider_unavailable`.
+pub async fn payment(app: &App, order: &Order) -> Result<PayWith, Problem> {
+    let waits = order.status == OrderStatus::Open && order.total > 0;
+    let attempt = if waits {
+        let reference_of = |attempt| app.gateway.reference_of(attempt);
+        store::open_attempt(&app.pg, order.id, app.gateway.name(), reference_of).await?
+    } else {
+        None
+    };
+    let Some(attempt) = attempt else {
+        return Err(Problem::new(Code::OrderState).detail("the order waits for no payment"));
+    };
+    checkout::pay(app, order, attempt)
+        .await
+        .map_err(|error| Problem::new(Code::ProviderUnavailable).detail(error.to_string()))
+}

@@ -1,0 +1,275 @@
+//! Redis follows Postgres: every commit that changes a claim wrote a mirror row; the process that
+//! committed applies it at once, and a worker applies what was missed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{Order, OrderStatus, store};
+use crate::app::App;
+use crate::catalog::Listing;
+use crate::catalog::cache::{Catalog, Sale};
+use crate::holds::record::{HeldPlace, Step};
+use crate::holds::redis::{self as grips, MirrorEntry};
+use crate::ids::EventId;
+use crate::redis::{Redis, Trouble};
+
+/// Notes that may wait; beyond it they are left to the worker, for whom the row remains.
+const MAX_WAITING: usize = 10_000;
+/// Orders in one call of the script.
+const CHUNK: usize = 100;
+/// Rows older than this are the worker's.
+const MISSED_AFTER: Duration = Duration::from_secs(1);
+/// Rows that the worker takes at once.
+const MISSED_ROWS: i64 = 50;
+
+/// What a commit asks to be mirrored.
+#[derive(Debug, Default)]
+pub struct Note {
+    /// The row that remembers it.
+    pub mirror_id: Option<i64>,
+    /// Records that must follow.
+    pub entries: Vec<(EventId, MirrorEntry)>,
+    /// Orders that were paid: their records are read from Postgres.
+    pub orders: Vec<Uuid>,
+}
+
+impl Note {
+    /// These orders were paid.
+    #[must_use]
+    pub fn paid(mirror_id: Option<i64>, orders: Vec<Uuid>) -> Self {
+        Self { mirror_id, entries: Vec::new(), orders }
+    }
+}
+
+/// Applies this process's own commits.
+pub struct Mirror {
+    queue: mpsc::Sender<Note>,
+}
+
+/// Why records do not follow.
+#[derive(Debug, Error)]
+pub enum MirrorError {
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] Trouble),
+    /// Postgres.
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    /// Redis is being rebuilt from Postgres, which has it all.
+    #[error("the event is being rebuilt")]
+    Stale,
+    /// Another record lists these places: the event must be rebuilt.
+    #[error("the records of event {0} contradict Postgres")]
+    Conflict(EventId),
+}
+
+impl Mirror {
+    /// A mirror and the task that applies what it is told.
+    pub fn new() -> (Arc<Self>, mpsc::Receiver<Note>) {
+        let (queue, receiver) = mpsc::channel(MAX_WAITING);
+        (Arc::new(Self { queue }), receiver)
+    }
+
+    /// Tells it of a commit. Never waits.
+    pub fn note(&self, note: Note) {
+        if note.mirror_id.is_some() && self.queue.try_send(note).is_err() {
+            metrics::counter!("onsale_mirror_left_to_worker_total").increment(1);
+        }
+    }
+}
+
+/// Applies notes until the mirror is dropped.
+pub async fn apply_notes(
+    mut notes: mpsc::Receiver<Note>,
+    pg: PgPool,
+    redis: Arc<Redis>,
+    catalog: Arc<Catalog>,
+) {
+    let mut batch = Vec::new();
+    while notes.recv_many(&mut batch, CHUNK).await > 0 {
+        let mut by_event: HashMap<EventId, Vec<MirrorEntry>> = HashMap::new();
+        let mut ids = Vec::with_capacity(batch.len());
+        let mut paid = Vec::new();
+        for note in batch.drain(..) {
+            ids.extend(note.mirror_id);
+            paid.extend(note.orders);
+            for (event, entry) in note.entries {
+                by_event.entry(event).or_default().push(entry);
+            }
+        }
+        let mut all = true;
+        if let Err(error) = read_entries(&pg, &catalog, &paid, &mut by_event).await {
+            tracing::debug!(%error, "mirroring is left to the worker");
+            continue;
+        }
+        for (event, entries) in by_event {
+            let applied = match catalog.sale(event).await {
+                Ok(Some(sale)) => apply(&redis, &sale, &entries).await,
+                Ok(None) => Err(MirrorError::Stale),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = applied {
+                tracing::debug!(%event, %error, "mirroring is left to the worker");
+                all = false;
+            }
+        }
+        if all && let Err(error) = forget(&pg, &ids).await {
+            tracing::debug!(%error, "mirror rows stay for the worker");
+        }
+    }
+}
+
+/// The entries of orders as they stand in Postgres, after those that are there already.
+async fn read_entries(
+    pg: &PgPool,
+    catalog: &Catalog,
+    ids: &[Uuid],
+    by_event: &mut HashMap<EventId, Vec<MirrorEntry>>,
+) -> Result<(), MirrorError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for order in store::many(pg, ids).await? {
+        let sale = catalog.sale(order.event).await?.ok_or(MirrorError::Stale)?;
+        if let Some(entry) = entry_of(&sale, &order) {
+            by_event.entry(order.event).or_default().push(entry);
+        }
+    }
+    Ok(())
+}
+
+async fn forget(pg: &PgPool, ids: &[i64]) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM mirror WHERE id = ANY ($1)", ids).execute(pg).await?;
+    Ok(())
+}
+
+/// Makes these records of one event follow.
+///
+/// # Errors
+/// See [`MirrorError`]; doing it again is harmless.
+pub async fn apply(redis: &Redis, sale: &Sale, entries: &[MirrorEntry]) -> Result<(), MirrorError> {
+    for chunk in entries.chunks(CHUNK) {
+        let conflicts = grips::mirror(redis, sale, chunk).await?.ok_or(MirrorError::Stale)?;
+        if !conflicts.is_empty() {
+            let event = sale.listing.event.id;
+            tracing::error!(%event, ?conflicts, "records contradict Postgres");
+            return Err(MirrorError::Conflict(event));
+        }
+    }
+    Ok(())
+}
+
+/// What an order's record must look like now. `None` if it has none.
+#[must_use]
+pub fn entry_of(sale: &Sale, order: &Order) -> Option<MirrorEntry> {
+    entry_for(&sale.listing, order)
+}
+
+/// See [`entry_of`].
+#[must_use]
+pub fn entry_for(listing: &Listing, order: &Order) -> Option<MirrorEntry> {
+    let step = match order.status {
+        OrderStatus::Open | OrderStatus::Cancelling => Step::Claimed,
+        OrderStatus::Paid | OrderStatus::Disputed | OrderStatus::RefundPending => Step::Sold,
+        OrderStatus::Released
+        | OrderStatus::Late
+        | OrderStatus::RefundDue
+        | OrderStatus::Refunded
+        | OrderStatus::Abandoned => Step::Released,
+        OrderStatus::Retake => return None,
+    };
+    let mut places = Vec::with_capacity(order.places.len());
+    for line in &order.lines {
+        for place in &line.places {
+            let stretch = listing.place(*place)?.stretch;
+            places.push(HeldPlace { place: *place, stretch, offer: line.offer, tier: line.tier });
+        }
+    }
+    let (account, promo) = (order.account, order.promo);
+    Some(MirrorEntry { id: order.record(), step, account, promo, places })
+}
+
+/// Makes the records of these orders follow their current state in Postgres.
+///
+/// # Errors
+/// See [`MirrorError`].
+pub async fn orders(app: &App, ids: &[Uuid]) -> Result<(), MirrorError> {
+    let mut by_event: HashMap<EventId, Vec<Order>> = HashMap::new();
+    for order in store::many(&app.pg, ids).await? {
+        by_event.entry(order.event).or_default().push(order);
+    }
+    for (event, orders) in by_event {
+        // The epoch must be as new as the state that was just read.
+        let sale = app.catalog.refresh(event).await?.ok_or(MirrorError::Stale)?;
+        let entries: Vec<_> = orders.iter().filter_map(|order| entry_of(&sale, order)).collect();
+        apply(&app.redis, &sale, &entries).await?;
+    }
+    Ok(())
+}
+
+/// Teaches Redis who claims these places.
+///
+/// # Errors
+/// See [`MirrorError`].
+pub async fn places(app: &App, sale: &Sale, places: &[i32]) -> Result<(), MirrorError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT DISTINCT order_id FROM claims WHERE event_id = $1 AND place = ANY ($2)",
+        sale.listing.event.id.0,
+        places
+    )
+    .fetch_all(&app.pg)
+    .await?;
+    orders(app, &ids).await
+}
+
+/// Mirrors one commit of this process, and forgets its row.
+pub async fn follow(app: &App, mirror_id: Option<i64>, order: Uuid) {
+    let Some(id) = mirror_id else { return };
+    match orders(app, &[order]).await {
+        Ok(()) => {
+            if let Err(error) = forget(&app.pg, &[id]).await {
+                tracing::debug!(%error, "a mirror row stays for the worker");
+            }
+        }
+        Err(error) => tracing::debug!(%error, "mirroring is left to the worker"),
+    }
+}
+
+/// Applies rows that their own process has missed. True if there may be more.
+///
+/// # Errors
+/// See [`MirrorError`].
+pub async fn run_once(app: &App) -> Result<bool, MirrorError> {
+    let mut tx = app.pg.begin().await?;
+    let rows = sqlx::query!(
+        "SELECT id, orders FROM mirror WHERE created_at < now() - make_interval(secs => $1)
+         ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        MISSED_AFTER.as_secs_f64(),
+        MISSED_ROWS
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let mut done = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match orders(app, &row.orders).await {
+            Ok(()) => done.push(row.id),
+            Err(MirrorError::Conflict(event)) => {
+                // Redis has it wrong as a whole: build it anew, which includes this row.
+                crate::holds::rebuild::request(app, event);
+            }
+            Err(error) => tracing::debug!(%error, "a mirror row has to wait"),
+        }
+    }
+    sqlx::query!("DELETE FROM mirror WHERE id = ANY ($1)", &done).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(done.len() == usize::try_from(MISSED_ROWS).unwrap_or(usize::MAX))
+}

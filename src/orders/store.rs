@@ -1,0 +1,325 @@
+//! Reading orders, and small notes on them.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Order, OrderStatus};
+use crate::holds::record::Line;
+use crate::ids::{AccountId, AttemptId, EventId, HoldId, OrderId, RefundId};
+
+struct Row {
+    id: Uuid,
+    event_id: Uuid,
+    status: String,
+    account: Uuid,
+    email: Option<String>,
+    currency: String,
+    total: i64,
+    places: Vec<i32>,
+    lines: serde_json::Value,
+    digest: Vec<u8>,
+    accept_equivalent: bool,
+    pay_by: SqlTimestamp,
+    created_at: SqlTimestamp,
+    changed_at: SqlTimestamp,
+    late: bool,
+    channel: i16,
+    promo: Option<i32>,
+    hold_id: Option<Uuid>,
+}
+
+impl TryFrom<Row> for Order {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let broken = |what: &str| {
+            sqlx::Error::Decode(format!("order {}: {what} can't be read", row.id).into())
+        };
+        let status = OrderStatus::from_word(&row.status).ok_or_else(|| broken("status"))?;
+        // What never became an order has no currency.
+        let none = matches!(status, OrderStatus::Abandoned | OrderStatus::Retake);
+        let currency = if none { Ok(iso_currency::Currency::XXX) } else { row.currency.parse() };
+        let lines: Vec<Line> =
+            serde_json::from_value(row.lines.clone()).map_err(|_| broken("lines"))?;
+        Ok(Self {
+            currency: currency.map_err(|_| broken("currency"))?,
+            lines,
+            id: OrderId(row.id),
+            event: EventId(row.event_id),
+            status,
+            account: AccountId(row.account),
+            email: row.email,
+            total: row.total,
+            places: row.places,
+            digest: row.digest,
+            accept_equivalent: row.accept_equivalent,
+            pay_by: row.pay_by.to_jiff(),
+            created_at: row.created_at.to_jiff(),
+            changed_at: row.changed_at.to_jiff(),
+            late: row.late,
+            channel: row.channel,
+            promo: row.promo,
+            hold: row.hold_id.map(HoldId),
+        })
+    }
+}
+
+/// These orders, in no particular order; missing ones are left out.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn many(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Order>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, event_id, status, account, email, currency, total, places, lines, digest,
+                  accept_equivalent, pay_by AS "pay_by: SqlTimestamp",
+                  created_at AS "created_at: SqlTimestamp",
+                  changed_at AS "changed_at: SqlTimestamp", late, channel, promo, hold_id
+           FROM orders WHERE id = ANY ($1)"#,
+        ids
+    )
+    .fetch_all(pg)
+    .await?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// The order with this id, if there is one.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn find(pg: &PgPool, id: OrderId) -> sqlx::Result<Option<Order>> {
+    Ok(many(pg, &[id.0]).await?.pop())
+}
+
+/// The order with this id, which exists.
+///
+/// # Errors
+/// If Postgres fails, or it doesn't exist.
+pub async fn get(pg: &PgPool, id: OrderId) -> sqlx::Result<Order> {
+    find(pg, id).await?.ok_or(sqlx::Error::RowNotFound)
+}
+
+/// A page of an event's orders, newest ids last: those after `after`.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn page(
+    pg: &PgPool,
+    event: EventId,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Order>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM orders
+         WHERE event_id = $1 AND status NOT IN ('abandoned', 'retake')
+           AND id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+         ORDER BY id LIMIT $3",
+        event.0,
+        after,
+        limit
+    )
+    .fetch_all(pg)
+    .await?;
+    let mut orders = many(pg, &ids).await?;
+    orders.sort_unstable_by_key(|order| order.id);
+    Ok(orders)
+}
+
+/// A buyer's orders for an event, newest first.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn of_account(
+    pg: &PgPool,
+    event: EventId,
+    account: AccountId,
+) -> sqlx::Result<Vec<Order>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM orders WHERE event_id = $1 AND account = $2
+           AND status NOT IN ('abandoned', 'retake')",
+        event.0,
+        account.0
+    )
+    .fetch_all(pg)
+    .await?;
+    let mut orders = many(pg, &ids).await?;
+    orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.created_at));
+    Ok(orders)
+}
+
+/// A payment attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// Its order.
+    pub order: OrderId,
+    /// Its provider.
+    pub provider: String,
+    /// The provider's id, once known.
+    pub reference: Option<String>,
+    /// `open`, `processing`, `succeeded` or `cancelled`.
+    pub status: String,
+    /// Why the provider declined last.
+    pub decline: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An order's payment attempts, oldest first.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn attempts(pg: &PgPool, order: OrderId) -> sqlx::Result<Vec<Attempt>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, provider, reference, status, decline,
+                  created_at AS "created_at: SqlTimestamp"
+           FROM attempts WHERE order_id = $1 ORDER BY created_at, id"#,
+        order.0
+    )
+    .fetch_all(pg)
+    .await?;
+    let attempts = rows.into_iter().map(|row| Attempt {
+        id: AttemptId(row.id),
+        order,
+        provider: row.provider,
+        reference: row.reference,
+        status: row.status,
+        decline: row.decline,
+        created_at: row.created_at.to_jiff(),
+    });
+    Ok(attempts.collect())
+}
+
+/// Notes the provider's id of an attempt.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn note_reference(
+    pg: &PgPool,
+    order: OrderId,
+    attempt: AttemptId,
+    reference: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE attempts SET reference = $3 WHERE order_id = $1 AND id = $2 AND reference IS NULL",
+        order.0,
+        attempt.0,
+        reference
+    )
+    .execute(pg)
+    .await?;
+    Ok(())
+}
+
+/// Opens a further attempt for an order that still waits, if none is open. `None` if that isn't
+/// possible (any more).
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn open_attempt(
+    pg: &PgPool,
+    order: OrderId,
+    provider: &str,
+    reference_of: impl Fn(AttemptId) -> Option<String>,
+) -> sqlx::Result<Option<AttemptId>> {
+    let fresh = AttemptId::fresh();
+    // The order is locked first, as everywhere: a cancellation that began wins.
+    let mut tx = pg.begin().await?;
+    let open = sqlx::query_scalar!(
+        "SELECT id FROM orders WHERE id = $1 AND status = 'open' AND pay_by > now() FOR UPDATE",
+        order.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if open.is_none() {
+        return Ok(None);
+    }
+    let known = sqlx::query_scalar!(
+        "SELECT id FROM attempts WHERE order_id = $1 AND status IN ('open', 'processing')",
+        order.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let attempt = match known {
+        Some(id) => AttemptId(id),
+        None => {
+            sqlx::query!(
+                "INSERT INTO attempts (order_id, id, provider, reference, amount, currency)
+                 SELECT id, $2, $3, $4, total, currency FROM orders WHERE id = $1",
+                order.0,
+                fresh.0,
+                provider,
+                reference_of(fresh)
+            )
+            .execute(&mut *tx)
+            .await?;
+            fresh
+        }
+    };
+    tx.commit().await?;
+    Ok(Some(attempt))
+}
+
+/// A ticket.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// For which place.
+    pub place: i32,
+    /// Which of the place's tickets.
+    pub serial: i32,
+    /// `valid`, `used`, `suspended` or `void`.
+    pub status: String,
+}
+
+/// An order's tickets, by place.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn tickets(pg: &PgPool, order: &Order) -> sqlx::Result<Vec<Ticket>> {
+    sqlx::query_as!(
+        Ticket,
+        "SELECT place, serial, status FROM tickets
+         WHERE event_id = $1 AND place = ANY ($2) AND order_id = $3 ORDER BY place, serial",
+        order.event.0,
+        &order.places,
+        order.id.0
+    )
+    .fetch_all(pg)
+    .await
+}
+
+/// A refund of an order.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// Its id.
+    pub id: RefundId,
+    /// How much.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+    /// `due`, `pending`, `done` or `failed`.
+    pub status: String,
+}
+
+/// An order's refunds, oldest first.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn refunds(pg: &PgPool, order: OrderId) -> sqlx::Result<Vec<Refund>> {
+    let rows = sqlx::query!(
+        "SELECT id, amount, reason, status FROM refunds WHERE order_id = $1 ORDER BY created_at",
+        order.0
+    )
+    .fetch_all(pg)
+    .await?;
+    let refunds = rows.into_iter().map(|row| Refund {
+        id: RefundId(row.id),
+        amount: row.amount,
+        reason: row.reason,
+        status: row.status,
+    });
+    Ok(refunds.collect())
+}

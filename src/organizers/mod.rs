@@ -1,0 +1,3 @@
+//! Organizers: whoever puts events on sale.
+
+pub mod http;

@@ -1,0 +1,53 @@
+//! The door for providers: `POST /webhooks/{provider}`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::settle;
+use crate::app::App;
+use crate::http::problem::{Code, Problem};
+
+/// Receives an event of the payment provider.
+///
+/// The signature is checked over the raw body. 200 means that the event is stored, or was before;
+/// after any other answer the provider sends it again.
+///
+/// # Errors
+/// 400 if it isn't believed, 404 for another provider, 503 if it could not be stored.
+#[utoipa::path(
+    post, path = "/webhooks/{provider}", tag = "webhooks",
+    params(("provider" = String, Path, description = "The provider's name")),
+    request_body(content = Vec<u8>, description = "As the provider sends and signs it",
+                 content_type = "application/json"),
+    responses(
+        (status = 200, description = "Stored"),
+        (status = 400, description = "Not believed", body = crate::http::problem::ProblemBody),
+        (status = 404, description = "No such provider", body = crate::http::problem::ProblemBody),
+        (status = 503, description = "Send it again", body = crate::http::problem::ProblemBody),
+    )
+)]
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Path(provider): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    if provider != app.gateway.name() {
+        return Err(Problem::new(Code::NotFound));
+    }
+    let event = app.gateway.verify(&headers, &body, Timestamp::now()).map_err(|error| {
+        metrics::counter!("onsale_webhooks_refused_total").increment(1);
+        Problem::new(Code::WebhookRefused).detail(error.to_string())
+    })?;
+    // Tracked, not cancelled: if the provider hangs up, its event is stored all the same.
+    let task = {
+        let app = app.clone();
+        app.tasks.clone().spawn(async move { settle::receive(&app, event).await })
+    };
+    task.await.map_err(Problem::internal)??;
+    Ok(StatusCode::OK)
+}

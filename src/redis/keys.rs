@@ -1,0 +1,100 @@
+//! Every key in Redis, and what lives there.
+//!
+//! All keys of one event share the hash tag `{event}`, so an event is one slot of a cluster and
+//! a script may touch all its keys. They carry the layout version and the epoch: a rebuild fills
+//! keys of a new name beside the old ones, and only then points [`Keys::head`] at them.
+//!
+//! | key | kind | content |
+//! |---|---|---|
+//! | `head` | hash | `epoch`, `state`, `seq`: which of the generations below is valid |
+//! | `taken` | bitmap | a bit per place: set exactly while one live record lists it |
+//! | `kills` | bitmap | places removed from sale |
+//! | `blocked:<channel>` | bitmap | places that this channel can't sell: kills and others' allocations |
+//! | `holds` | hash | id -> record (see `lua/hold.lua`), tombstones included |
+//! | `deadlines` | zset | held ids by deadline (ms) |
+//! | `claiming` | zset | ids between begin and claim by since when (ms) |
+//! | `tombs` | zset | released ids by when they are forgotten (ms) |
+//! | `counts` | hash | places per account and offer, uses per promo, places claimed and sold |
+//! | `stretches` | string | 8 bytes each: first place, length |
+//! | `hints` | string | a byte each: no free run of this stretch is longer |
+
+use crate::ids::EventId;
+
+/// Raised whenever the meaning of a key or record changes: old and new binaries that disagree
+/// never read each other's data; the newer one rebuilds under its own names.
+const LAYOUT: u32 = 1;
+
+/// The names of one event's keys in one epoch, written out once.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The one key without an epoch in its name: it says which epoch is valid.
+    pub head: String,
+    /// Places with a live record.
+    pub taken: String,
+    /// Places removed from sale.
+    pub kills: String,
+    /// Records.
+    pub holds: String,
+    /// Deadlines of held records.
+    pub deadlines: String,
+    /// Records between begin and claim.
+    pub claiming: String,
+    /// Tombstones.
+    pub tombs: String,
+    /// Counters.
+    pub counts: String,
+    /// Where stretches lie.
+    pub stretches: String,
+    /// Longest free runs.
+    pub hints: String,
+    blocked: String,
+}
+
+impl Keys {
+    /// The keys of `event` in `epoch`, under the deployment's `prefix`.
+    #[must_use]
+    pub fn new(prefix: &str, event: EventId, epoch: i32) -> Self {
+        let base = format!("{prefix}:{LAYOUT}:{{{event}}}");
+        let key = |name: &str| format!("{base}:{epoch}:{name}");
+        Self {
+            head: format!("{base}:head"),
+            taken: key("taken"),
+            kills: key("kills"),
+            holds: key("holds"),
+            deadlines: key("deadlines"),
+            claiming: key("claiming"),
+            tombs: key("tombs"),
+            counts: key("counts"),
+            stretches: key("stretches"),
+            hints: key("hints"),
+            blocked: key("blocked"),
+        }
+    }
+
+    /// Places that `channel` can't sell.
+    #[must_use]
+    pub fn blocked(&self, channel: i16) -> String {
+        format!("{}:{channel}", self.blocked)
+    }
+
+    /// All keys of this epoch, to delete it when it is over.
+    #[must_use]
+    pub fn of_epoch(&self, channels: impl IntoIterator<Item = i16>) -> Vec<String> {
+        let mut all: Vec<String> = [
+            &self.taken,
+            &self.kills,
+            &self.holds,
+            &self.deadlines,
+            &self.claiming,
+            &self.tombs,
+            &self.counts,
+            &self.stretches,
+            &self.hints,
+        ]
+        .into_iter()
+        .cloned()
+        .collect();
+        all.extend(channels.into_iter().map(|channel| self.blocked(channel)));
+        all
+    }
+}

@@ -1,0 +1,282 @@
+//! The connection to Redis: a cache of what Postgres decided, plus short-lived holds.
+//!
+//! Scripts of the hot path share a few multiplexed connections, which pipeline by themselves;
+//! bulk work (rebuild, comparison, snapshots) has exclusive connections from a pool, so that it
+//! never stands in front of a buyer.
+//!
+//! A [`Link`] is bound to one run of one Redis process by its `run_id`. A script is only ever
+//! sent over a link whose run is the one the event's state was built on; after a restart or a
+//! failover there is a new link with another `run_id`, and holds stay closed until the rebuild.
+
+pub mod keys;
+pub mod scripts;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Value};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use self::scripts::Script;
+
+/// How long a reply may take. After it the script may still have run.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between attempts to connect, and between checks of an idle link.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Requests that may wait for one connection's writer.
+const PIPELINE_BUFFER: usize = 1_000;
+/// Exclusive connections for bulk work.
+const BULK_CONNECTIONS: usize = 8;
+/// How long bulk commands may take.
+const BULK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a script gave no answer.
+#[derive(Debug, Error)]
+pub enum Trouble {
+    /// Nothing was sent: there is no connection, or it is one to another run of Redis.
+    #[error("Redis is not there")]
+    Down,
+    /// It was sent, and whether it ran is not known.
+    #[error("Redis gave no answer: {0}")]
+    Unknown(#[source] RedisError),
+    /// Redis refused it; nothing was written.
+    #[error("Redis refused: {0}")]
+    Refused(#[source] RedisError),
+    /// An answer outside the script's contract.
+    #[error("script {0} answered outside its contract: {1}")]
+    BadReply(&'static str, String),
+}
+
+/// Connections to one run of one Redis process.
+pub struct Link {
+    /// The process's `run_id`: another one means that memory was lost or is another's.
+    pub run_id: String,
+    connections: Vec<MultiplexedConnection>,
+    turn: AtomicUsize,
+    broken: AtomicBool,
+}
+
+/// The way to Redis.
+pub struct Redis {
+    client: Client,
+    bulk: deadpool_redis::Pool,
+    link: ArcSwapOption<Link>,
+    connections: usize,
+    wake: Notify,
+    /// Put before every key, so that deployments and tests can share a server.
+    pub prefix: String,
+}
+
+impl Redis {
+    /// Connects, or fails after one attempt.
+    ///
+    /// # Errors
+    /// If the URL is malformed or nothing answers there.
+    pub async fn connect(
+        url: &str,
+        prefix: String,
+        connections: usize,
+    ) -> Result<Arc<Self>, RedisError> {
+        let info = url.into_connection_info()?;
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let client = Client::open(info.set_tcp_settings(tcp))?;
+        let mut pool = deadpool_redis::PoolConfig::new(BULK_CONNECTIONS);
+        pool.timeouts.wait = Some(BULK_TIMEOUT);
+        pool.timeouts.create = Some(CONNECT_TIMEOUT);
+        pool.timeouts.recycle = Some(CONNECT_TIMEOUT);
+        let manager = deadpool_redis::Manager::new_with_config(
+            client.get_connection_info().clone(),
+            AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                .set_response_timeout(Some(BULK_TIMEOUT)),
+        )?;
+        let bulk = deadpool_redis::Pool::builder(manager)
+            .config(pool)
+            .runtime(deadpool_redis::Runtime::Tokio1)
+            .build()
+            .map_err(|_| RedisError::from(std::io::Error::other("no runtime for the pool")))?;
+        let redis = Self {
+            client,
+            bulk,
+            link: ArcSwapOption::empty(),
+            connections,
+            wake: Notify::new(),
+            prefix,
+        };
+        let link = redis.dial().await?;
+        redis.link.store(Some(Arc::new(link)));
+        Ok(Arc::new(redis))
+    }
+
+    /// The current link, unless it is known to be broken.
+    #[must_use]
+    pub fn link(&self) -> Option<Arc<Link>> {
+        self.link.load_full().filter(|link| !link.broken.load(Ordering::Relaxed))
+    }
+
+    /// An exclusive connection for bulk work.
+    ///
+    /// # Errors
+    /// If none can be had in time.
+    pub async fn bulk(&self) -> Result<deadpool_redis::Connection, Trouble> {
+        self.bulk.get().await.map_err(|error| {
+            tracing::warn!(%error, "no bulk connection to Redis");
+            Trouble::Down
+        })
+    }
+
+    /// Runs a script over the current link, if that is the run of Redis that is asked for.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub async fn eval(
+        &self,
+        run_id: &str,
+        script: &'static Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> Result<Vec<Value>, Trouble> {
+        let link = self.link().filter(|link| link.run_id == run_id).ok_or(Trouble::Down)?;
+        let started = std::time::Instant::now();
+        let answer = link.eval(script, keys, args).await;
+        metrics::histogram!("onsale_script_seconds", "script" => script.name)
+            .record(started.elapsed().as_secs_f64());
+        match answer {
+            Ok(Value::Array(reply)) => Ok(reply),
+            Ok(other) => Err(Trouble::BadReply(script.name, format!("{other:?}"))),
+            Err(error) => Err(self.judge(&link, error)),
+        }
+    }
+
+    /// What an error means, and whether the link can go on.
+    fn judge(&self, link: &Link, error: RedisError) -> Trouble {
+        use redis::{ErrorKind, ServerErrorKind};
+        let refused = match error.kind() {
+            // A demoted primary, or one that is still loading: not the Redis we linked to.
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => {
+                link.broken.store(true, Ordering::Relaxed);
+                true
+            }
+            ErrorKind::Server(_) => true,
+            _ => {
+                if !error.is_timeout() {
+                    link.broken.store(true, Ordering::Relaxed);
+                }
+                false
+            }
+        };
+        self.wake.notify_one();
+        if refused { Trouble::Refused(error) } else { Trouble::Unknown(error) }
+    }
+
+    async fn dial(&self) -> Result<Link, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_pipeline_buffer_size(PIPELINE_BUFFER);
+        let mut connections: Vec<MultiplexedConnection> = Vec::with_capacity(self.connections);
+        let mut run_id = None;
+        for _ in 0..self.connections {
+            let mut connection =
+                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            // Every connection compares: behind one address there may be several servers.
+            let seen = run_id_of(&mut connection).await?;
+            if run_id.get_or_insert_with(|| seen.clone()) != &seen {
+                return Err(
+                    std::io::Error::other("several Redis servers behind one address").into()
+                );
+            }
+            connections.push(connection);
+        }
+        for script in scripts::ALL {
+            let load = redis::cmd("SCRIPT").arg("LOAD").arg(script.source).to_owned();
+            load.query_async::<String>(&mut connections[0]).await?;
+        }
+        Ok(Link {
+            run_id: run_id.unwrap_or_default(),
+            connections,
+            turn: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Keeps the link: notices when it breaks and makes a new one.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(HEARTBEAT) => self.check().await,
+            }
+            if self.link().is_some() {
+                continue;
+            }
+            match self.dial().await {
+                Ok(link) => {
+                    tracing::info!(run_id = link.run_id, "connected to Redis");
+                    self.link.store(Some(Arc::new(link)));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "Redis does not answer");
+                    tokio::time::sleep(RECONNECT_PAUSE).await;
+                    self.wake.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Asks an idle link whether it lives, and as whom.
+    async fn check(&self) {
+        let Some(link) = self.link() else { return };
+        let mut connection = link.connections[0].clone();
+        match run_id_of(&mut connection).await {
+            Ok(run_id) if run_id == link.run_id => {}
+            Ok(_) => link.broken.store(true, Ordering::Relaxed),
+            Err(error) => drop(self.judge(&link, error)),
+        }
+    }
+}
+
+impl Link {
+    async fn eval(
+        &self,
+        script: &'static Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> Result<Value, RedisError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let mut connection = self.connections[turn].clone();
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.sha()).arg(keys.len()).arg(keys).arg(args);
+        match command.query_async::<Value>(&mut connection).await {
+            Err(error) if is_no_script(&error) => {
+                redis::cmd("SCRIPT")
+                    .arg("LOAD")
+                    .arg(script.source)
+                    .query_async::<String>(&mut connection)
+                    .await?;
+                command.query_async(&mut connection).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+fn is_no_script(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript)
+}
+
+async fn run_id_of(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
+    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(connection).await?;
+    info.get::<String>("run_id")
+        .ok_or_else(|| std::io::Error::other("Redis did not state its run_id").into())
+}

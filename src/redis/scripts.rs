@@ -1,0 +1,76 @@
+//! Every script. Each file states its contract: keys, arguments, replies.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+/// A Lua script and the digest by which Redis knows it.
+#[derive(Debug)]
+pub struct Script {
+    /// The file's name, for metrics and errors.
+    pub name: &'static str,
+    /// The text.
+    pub source: &'static str,
+    sha: LazyLock<String>,
+}
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal),* $(,)?) => {
+        $(
+            $(#[$doc])*
+            pub static $constant: Script = Script {
+                name: $name,
+                source: include_str!(concat!("../../lua/", $name, ".lua")),
+                sha: LazyLock::new(|| {
+                    redis::Script::new(include_str!(concat!("../../lua/", $name, ".lua")))
+                        .get_hash()
+                        .to_owned()
+                }),
+            };
+        )*
+
+        /// All of them, loaded when a connection is made.
+        pub static ALL: &[&Script] = &[$(&$constant),*];
+    };
+}
+
+scripts! {
+    /// Holds places: all or none.
+    HOLD = "hold",
+    /// Checkout begins: held -> claiming.
+    BEGIN = "begin",
+    /// Moves a hold's deadline.
+    EXTEND = "extend",
+    /// Gives a hold's places back.
+    RELEASE = "release",
+    /// Ends holds past their deadline.
+    SWEEP = "sweep",
+    /// Makes records follow Postgres.
+    MIRROR = "mirror",
+    /// What is taken at one instant.
+    SNAPSHOT = "snapshot",
+    /// Kills places or moves allocations.
+    BLOCK = "block",
+    /// Opens or closes holds.
+    STATE = "state",
+    /// Adds stretches to a live event.
+    GROW = "grow",
+}
+
+impl Script {
+    /// The SHA-1 that `EVALSHA` takes.
+    #[must_use]
+    pub fn sha(&self) -> &str {
+        &self.sha
+    }
+}
+
+/// The version of all scripts together: two binaries with the same one can share an event.
+#[must_use]
+pub fn fingerprint() -> String {
+    let mut hash = Sha256::new();
+    for script in ALL {
+        hash.update(script.source);
+    }
+    hex::encode(&hash.finalize()[..8])
+}

@@ -1,0 +1,163 @@
+//! Tickets over HTTP: pictures for buyers, keys and verification for gates.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::code::TicketCode;
+use super::qr;
+use crate::app::App;
+use crate::holds::http::{PlaceView, place_view};
+use crate::http::extract::{Body, MaybeBuyer, Path, Query};
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::ids::{EventId, OrderId};
+use crate::orders::http::{LinkQuery, visible};
+use crate::orders::store;
+
+/// A ticket's code as a picture: `{ticket}` is `place-serial`, `{format}` is `svg` or `png`.
+#[utoipa::path(
+    get, path = "/v1/orders/{order}/tickets/{ticket}/{format}", tag = "tickets",
+    security(("session" = []), ()),
+    params(("order" = OrderId, Path,), ("ticket" = String, Path, description = "place-serial"),
+           ("format" = String, Path, description = "qr.svg or qr.png"), LinkQuery),
+    responses((status = 200, description = "The picture", content((Vec<u8> = "image/svg+xml"),
+                                                                  (Vec<u8> = "image/png"))),
+        (status = 404, description = "No such valid ticket of yours", body = ProblemBody))
+)]
+pub async fn picture(
+    State(app): State<Arc<App>>,
+    Path((order, ticket, format)): Path<(OrderId, String, String)>,
+    Query(query): Query<LinkQuery>,
+    buyer: MaybeBuyer,
+) -> Result<Response, Problem> {
+    let order = visible(&app, order, buyer, query.key.as_deref()).await?;
+    let none = || Problem::new(Code::NotFound);
+    let (place, serial) = ticket.split_once('-').ok_or_else(none)?;
+    let place: i32 = place.parse().map_err(|_| none())?;
+    let serial: i32 = serial.parse().map_err(|_| none())?;
+    let tickets = store::tickets(&app.pg, &order).await?;
+    let shown = tickets.iter().any(|ticket| {
+        (ticket.place, ticket.serial) == (place, serial)
+            && matches!(ticket.status.as_str(), "valid" | "used")
+    });
+    if !shown {
+        return Err(none());
+    }
+    let code = TicketCode { event: order.event, place, serial };
+    let code = code.sign(&app.keyring).ok_or_else(|| Problem::internal("no ticket key"))?;
+    let (kind, bytes) = match format.as_str() {
+        "qr.svg" => ("image/svg+xml", qr::svg(&code).map_err(Problem::internal)?.into_bytes()),
+        "qr.png" => ("image/png", qr::png(&code).map_err(Problem::internal)?),
+        _ => return Err(none()),
+    };
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, no-store")];
+    Ok((headers, bytes).into_response())
+}
+
+/// A public ticket key.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct TicketKey {
+    /// The key id in the code's second byte.
+    pub id: u8,
+    /// `Ed25519`.
+    pub algorithm: &'static str,
+    /// 32 bytes as base64.
+    pub public_key: String,
+}
+
+/// The public keys of tickets, and how a code is made up.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct TicketKeys {
+    /// How to read and verify a code.
+    pub format: &'static str,
+    /// All keys that codes may be signed with.
+    pub keys: Vec<TicketKey>,
+}
+
+/// The keys with which gates verify tickets without a connection.
+#[utoipa::path(
+    get, path = "/v1/tickets/keys", tag = "tickets",
+    responses((status = 200, description = "The keys", body = TicketKeys))
+)]
+pub async fn keys(State(app): State<Arc<App>>) -> Json<TicketKeys> {
+    let key = |(id, key): (u8, ed25519_dalek::VerifyingKey)| TicketKey {
+        id,
+        algorithm: "Ed25519",
+        public_key: STANDARD.encode(key.as_bytes()),
+    };
+    Json(TicketKeys {
+        format: "base64url without padding of: version 1 (1 byte), key id (1), event (16), place \
+                 (4, big-endian), serial (4, big-endian), signature (64) over the ASCII bytes \
+                 `onsale ticket` followed by the 26 bytes before the signature",
+        keys: app.keyring.ticket_keys().into_iter().map(key).collect(),
+    })
+}
+
+/// A code to verify.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// As scanned.
+    pub code: String,
+}
+
+/// What a code says.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Verified {
+    /// Whether one of our keys signed it.
+    pub authentic: bool,
+    /// `valid`, `used`, `suspended` or `void`; none if it isn't authentic or never existed.
+    pub status: Option<String>,
+    /// For which event.
+    pub event: Option<EventId>,
+    /// For which place.
+    pub place: Option<PlaceView>,
+    /// Why it is refused.
+    pub reason: Option<String>,
+}
+
+/// Whether a code is authentic, and its ticket's state. Does not use the ticket.
+#[utoipa::path(
+    post, path = "/v1/tickets/verify", tag = "tickets", request_body = VerifyRequest,
+    responses((status = 200, description = "The verdict", body = Verified),
+        (status = 422, description = "`invalid`", body = ProblemBody))
+)]
+pub async fn verify(
+    State(app): State<Arc<App>>,
+    Body(request): Body<VerifyRequest>,
+) -> Result<Json<Verified>, Problem> {
+    let code = match TicketCode::verify(&request.code, &app.keyring) {
+        Ok(code) => code,
+        Err(error) => {
+            return Ok(Json(Verified {
+                authentic: false,
+                status: None,
+                event: None,
+                place: None,
+                reason: Some(error.to_string()),
+            }));
+        }
+    };
+    let status = sqlx::query_scalar!(
+        "SELECT status FROM tickets WHERE event_id = $1 AND place = $2 AND serial = $3",
+        code.event.0,
+        code.place,
+        code.serial
+    )
+    .fetch_optional(&app.pg)
+    .await?;
+    let sale = app.catalog.sale(code.event).await?;
+    Ok(Json(Verified {
+        authentic: true,
+        reason: status.is_none().then(|| "there is no such ticket".to_owned()),
+        status,
+        event: Some(code.event),
+        place: sale.and_then(|sale| place_view(&sale.listing, code.place)),
+    }))
+}

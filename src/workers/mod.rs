@@ -1,0 +1,73 @@
+//! Background work. Each worker is a `run_once` that tests can drive, and one loop around it.
+//!
+//! Any number of processes may run them: rows are leased or skipped when locked, scripts are
+//! harmless twice.
+
+pub mod compare;
+pub mod hang;
+pub mod outbox;
+pub mod reconcile;
+pub mod refunds;
+pub mod sweep;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::app::App;
+use crate::orders::{drive, mirror};
+
+/// Starts all workers of this process; they end when the process is told to stop.
+pub fn start(app: &Arc<App>) {
+    let workers = &app.config.workers;
+    let poll = Duration::from_millis(workers.poll_ms);
+    let sweep_every = Duration::from_millis(workers.sweep_ms);
+    let reconcile_every = Duration::from_secs(workers.reconcile_s);
+    let compare_every = Duration::from_secs(workers.compare_s);
+    spawn(app, "sweep", sweep_every, |app| async move { sweep::run_once(&app).await });
+    spawn(app, "deadlines", poll, |app| async move { drive::run_once(&app).await });
+    spawn(app, "mirror", poll, |app| async move { mirror::run_once(&app).await });
+    spawn(app, "outbox", poll, |app| async move { outbox::run_once(&app).await });
+    spawn(app, "refunds", poll, |app| async move { refunds::run_once(&app).await });
+    spawn(app, "reconcile", reconcile_every, |app| async move { reconcile::run_once(&app).await });
+    spawn(app, "compare", compare_every, |app| async move { compare::run_once(&app).await });
+}
+
+/// Runs `once` until stopped: again at once while it says that there is more, else after a
+/// jittered pause, so that processes started together don't stay together.
+fn spawn<E, F>(
+    app: &Arc<App>,
+    name: &'static str,
+    pause: Duration,
+    once: impl Fn(Arc<App>) -> F + Send + 'static,
+) where
+    E: Display + Send,
+    F: Future<Output = Result<bool, E>> + Send,
+{
+    let app = app.clone();
+    app.tasks.clone().spawn(async move {
+        loop {
+            let more = match once(app.clone()).await {
+                Ok(more) => more,
+                Err(error) => {
+                    tracing::warn!(worker = name, %error, "a worker has to try again");
+                    metrics::counter!("onsale_worker_failures_total", "worker" => name)
+                        .increment(1);
+                    false
+                }
+            };
+            let wait = if more { Duration::ZERO } else { jittered(pause) };
+            tokio::select! {
+                () = app.stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    });
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.8..1.2))
+}

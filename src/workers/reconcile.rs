@@ -1,0 +1,102 @@
+//! Comparing with the payment provider: what its webhooks didn't tell, it is asked.
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx;
+
+use crate::app::App;
+use crate::http::problem::Problem;
+use crate::ids::{AttemptId, OrderId};
+use crate::orders::store::Attempt;
+use crate::payments::{IntentState, settle};
+
+/// Attempts younger than this may still be told by webhook, in seconds.
+const QUIET_S: f64 = 10.0;
+/// Attempts that one run asks for.
+const ATTEMPTS: i64 = 200;
+/// How far back the provider's list is read.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// Pages of it that one run reads.
+const MAX_PAGES: usize = 100;
+
+/// Asks for attempts that have been open for a while, and reads the provider's own list for
+/// payments that no webhook told of. Always false: the next run is soon enough.
+///
+/// # Errors
+/// If Postgres fails. A provider that doesn't answer is asked by the next run.
+pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT order_id, id, provider, reference, status FROM attempts
+         WHERE status IN ('open', 'processing') AND provider = $1 AND reference IS NOT NULL
+           AND created_at < now() - make_interval(secs => $2)
+         ORDER BY changed_at LIMIT $3",
+        app.gateway.name(),
+        QUIET_S,
+        ATTEMPTS
+    )
+    .fetch_all(&app.pg)
+    .await?;
+    for row in rows {
+        let attempt = Attempt {
+            id: AttemptId(row.id),
+            order: OrderId(row.order_id),
+            provider: row.provider,
+            reference: row.reference,
+            status: row.status,
+            decline: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        if let Err(problem) = settle::ask_provider(app, &attempt).await {
+            tracing::debug!(order = %attempt.order, ?problem, "an attempt can't be asked for");
+        }
+    }
+    if let Err(problem) = read_list(app).await {
+        tracing::debug!(?problem, "the provider's list can't be read now");
+    }
+    Ok(false)
+}
+
+/// Every payment that the provider took must be an order's here.
+async fn read_list(app: &App) -> Result<(), Problem> {
+    let since = app.now().saturating_sub(WINDOW).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut page: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let listed = match app.gateway.list(since, page.as_deref()).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::debug!(%error, "the provider doesn't list its payments");
+                return Ok(());
+            }
+        };
+        let charged: Vec<_> = listed
+            .intents
+            .into_iter()
+            .filter(|intent| matches!(intent.state, IntentState::Succeeded { .. }))
+            .collect();
+        let references: Vec<String> =
+            charged.iter().map(|intent| intent.reference.clone()).collect();
+        // Most are known: one query finds those that are not.
+        let known = sqlx::query_scalar!(
+            r#"SELECT a.reference AS "reference!" FROM attempts a
+               WHERE a.provider = $1 AND a.reference = ANY ($2) AND a.status = 'succeeded'
+               UNION ALL
+               SELECT r.intent FROM refunds r
+               WHERE r.provider = $1 AND r.intent = ANY ($2) AND r.order_id IS NULL"#,
+            app.gateway.name(),
+            &references
+        )
+        .fetch_all(&app.pg)
+        .await?;
+        let known: std::collections::HashSet<String> = known.into_iter().collect();
+        for intent in charged.iter().filter(|intent| !known.contains(&intent.reference)) {
+            tracing::info!(reference = intent.reference, "a payment that no webhook told of");
+            settle::take_intent(app, None, intent).await?;
+        }
+        match listed.next {
+            Some(next) => page = Some(next),
+            None => return Ok(()),
+        }
+    }
+    let window_starts = since.to_sqlx();
+    tracing::warn!(?window_starts, "the provider's list is longer than one run reads");
+    Ok(())
+}
