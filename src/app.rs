@@ -128,14 +128,14 @@ impl App {
         let catalog = Arc::new(Catalog::new(pg.clone(), config.redis.prefix.clone()));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (mirror, notes) = Mirror::new();
-        tasks.spawn(mirror::apply_notes(notes, pg.clone(), redis.clone(), catalog.clone()));
+        tokio::spawn(mirror::apply_notes(notes, pg.clone(), redis.clone(), catalog.clone()));
         let claimer = Arc::new(Claimer { pg: commits.clone(), mirror: mirror.clone() });
         let settler = Arc::new(Settler { pg: commits, mirror });
         let (most, waiting) = (config.database.batch, config.database.batch_queue);
         let app = Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            claims: Batcher::start("claims", claimer, most, waiting, &tasks),
-            settlements: Batcher::start("settlements", settler, most, waiting, &tasks),
+            claims: Batcher::start("claims", claimer, most, waiting),
+            settlements: Batcher::start("settlements", settler, most, waiting),
             availability: Availability::default(),
             manifests: DashMap::new(),
             streams: Arc::new(Semaphore::new(config.http.max_streams)),

@@ -8,7 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// One member of a batch.
@@ -53,16 +52,11 @@ impl<C: Commit> Clone for Batcher<C> {
 impl<C: Commit> Batcher<C> {
     /// Starts the collector; it ends when the last entrance is dropped and all is committed.
     ///
-    /// It is tracked and not cancelled: a client that goes away doesn't undo its commit.
-    pub fn start(
-        name: &'static str,
-        committer: Arc<C>,
-        most: usize,
-        waiting: usize,
-        tasks: &TaskTracker,
-    ) -> Self {
+    /// Nothing cancels it: a client that goes away doesn't undo its commit, and at shutdown the
+    /// tracked tasks that wait for its answers are waited for.
+    pub fn start(name: &'static str, committer: Arc<C>, most: usize, waiting: usize) -> Self {
         let (queue, receiver) = mpsc::channel(waiting);
-        tasks.spawn(collect(name, committer, most, receiver));
+        tokio::spawn(collect(name, committer, most, receiver));
         Self { queue }
     }
 
@@ -162,8 +156,7 @@ mod tests {
     #[tokio::test]
     async fn what_queues_during_a_commit_is_the_next_batch_and_no_row_is_in_it_twice() {
         let doubler = Arc::new(Doubler { gate: Semaphore::new(0), sizes: Mutex::default() });
-        let tasks = TaskTracker::new();
-        let batcher = Batcher::start("test", doubler.clone(), 3, 100, &tasks);
+        let batcher = Batcher::start("test", doubler.clone(), 3, 100);
         let submit = |id, value| {
             let batcher = batcher.clone();
             tokio::spawn(async move { batcher.submit(Number(id, value)).await })
@@ -189,8 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses() {
         let doubler = Arc::new(Doubler { gate: Semaphore::new(0), sizes: Mutex::default() });
-        let tasks = TaskTracker::new();
-        let batcher = Batcher::start("test", doubler, 1, 1, &tasks);
+        let batcher = Batcher::start("test", doubler, 1, 1);
         let spawn = |id| {
             let batcher = batcher.clone();
             tokio::spawn(async move { batcher.submit(Number(id, 0)).await })

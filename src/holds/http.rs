@@ -487,7 +487,7 @@ pub async fn stream(
         Some((epoch.parse().ok()?, seq.parse().ok()?))
     });
     let viewer = app.availability.view(&app, &sale, has);
-    let stop = app.stop.child_token();
+    let stop = app.draining.child_token();
     let events = deltas(viewer, permit, stop);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
