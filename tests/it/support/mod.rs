@@ -1,0 +1,145 @@
+//! What every test stands on.
+
+pub mod buyer;
+pub mod process;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use onsale::catalog::manifest::{self, Manifest};
+use onsale::config::{Config, Role};
+use onsale::demo::Secrets;
+use onsale::demo::seed::{self, Seed};
+use onsale::devstack::{Options, Stack};
+use onsale::holds::rebuild;
+use onsale::ids::{EventId, OrganizerId};
+use onsale::serve::{self, Server};
+use sqlx::PgPool;
+
+pub use self::buyer::{Answer, Buyer};
+
+/// How long anything that must happen may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A database, a prefix in Redis, and a configuration that names them.
+pub struct Env {
+    pub stack: Stack,
+    pub config: Config,
+    pub pg: PgPool,
+    pub organizer: OrganizerId,
+    database: String,
+}
+
+impl Env {
+    /// A fresh environment on the servers that all tests share.
+    pub async fn start() -> Self {
+        let stack = Stack::start(Options::for_tests()).await.expect("the test servers start");
+        Self::on(stack).await
+    }
+
+    /// A fresh environment with a Redis of its own, which the test may kill.
+    pub async fn with_own_redis() -> Self {
+        let stack = Stack::start(Options::for_tests()).await.expect("the test servers start");
+        let name = format!("redis{}", unique());
+        Self::on(stack.with_own_redis(&name).await.expect("a Redis of its own")).await
+    }
+
+    async fn on(stack: Stack) -> Self {
+        let mut config = Config::default();
+        config.log.filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
+        serve::prepare(&config.log);
+        let database = format!("t{}", unique());
+        config.database.url = stack.fresh_database(&database, None).await.expect("a database");
+        config.database.connections = 8;
+        config.redis.url.clone_from(&stack.redis_url);
+        config.redis.prefix.clone_from(&database);
+        config.roles = vec![Role::Http];
+        let secrets = Secrets::random();
+        config.keys = secrets.keys;
+        config.payments.sandbox.secret = secrets.sandbox;
+        config.payments.sandbox.webhook_secrets = vec![secrets.webhook];
+        config.mail.mailbox = true;
+        let pg = onsale::app::connect_postgres(&config).await.expect("Postgres");
+        onsale::db::migrate(&pg).await.expect("migrations");
+        let organizer = seed::organizer(&pg, "tests", "Tests").await.expect("an organizer");
+        Self { stack, config, pg, organizer, database }
+    }
+
+    /// An event on sale.
+    pub async fn event(&self, seed: &Seed<'_>) -> EventId {
+        seed::event(&self.pg, self.organizer, seed).await.expect("an event")
+    }
+
+    /// A server in this process.
+    pub async fn server(&self) -> TestServer {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut config = self.config.clone();
+        config.http.public_url = format!("http://{}", listener.local_addr().expect("bound"));
+        let url = config.http.public_url.clone();
+        let server = Server::start(config, Some(listener)).await.expect("a server");
+        // Events are built when they are first asked for: here, before anybody asks.
+        for event in onsale::catalog::store::selling(&self.pg).await.expect("events") {
+            rebuild::ensure(&server.app, event).await.expect("built");
+        }
+        TestServer { server, url }
+    }
+
+    /// Drops what the test made.
+    pub async fn end(self) {
+        self.pg.close().await;
+        self.stack.drop_database(&self.database).await.expect("the database goes");
+    }
+}
+
+fn unique() -> String {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{}x{number}", uuid::Uuid::now_v7().simple())
+}
+
+/// A server in this process.
+pub struct TestServer {
+    pub server: Server,
+    pub url: String,
+}
+
+impl TestServer {
+    /// A new buyer with a session.
+    pub async fn buyer(&self) -> Buyer {
+        Buyer::new(&self.url).await
+    }
+
+    /// Stops it in order.
+    pub async fn stop(self) {
+        self.server.stop().await.expect("an orderly end");
+    }
+}
+
+/// A small hall: 2 levels, `rows` rows of `seats` seats, and an area of `standing`.
+pub fn hall(rows: usize, seats: usize, standing: u32) -> Manifest {
+    use std::fmt::Write;
+    let mut csv = String::from("section,row,seat,x,y,level,attributes,capacity\n");
+    for row in 1..=rows {
+        let level = if row <= rows.div_ceil(2) { "front" } else { "back" };
+        for seat in 1..=seats {
+            let (x, y) = (seat as f32 * 0.55, row as f32);
+            writeln!(csv, "S,{row},{seat},{x},{y},{level},,").expect("text");
+        }
+    }
+    if standing > 0 {
+        writeln!(csv, "FLOOR,,,,,floor,,{standing}").expect("text");
+    }
+    manifest::csv::parse(csv.as_bytes()).expect("a hall")
+}
+
+/// Waits until `check` says yes. For what happens in another process; within this one, tests
+/// drive what must happen.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
+    let started = Instant::now();
+    while !check().await {
+        assert!(started.elapsed() < PATIENCE, "it never came true that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,135 @@
+//! Servers as processes of their own, that can be killed.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use onsale::config::Config;
+use tokio::process::{Child, Command};
+
+use super::{Env, until};
+
+/// A free port, most likely still free when it is bound.
+pub fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+/// A running `onsale`.
+pub struct Process {
+    pub url: String,
+    pub child: Child,
+}
+
+impl Env {
+    /// Starts `onsale serve` on `address` with this environment's configuration, changed by
+    /// `change`, and waits until it is ready.
+    pub async fn spawn_server(
+        &self,
+        address: SocketAddr,
+        variables: &[(&str, &str)],
+        change: impl FnOnce(&mut Config),
+    ) -> Process {
+        let mut config = self.config.clone();
+        config.http.listen = address;
+        config.http.public_url = format!("http://{address}");
+        change(&mut config);
+        let url = config.http.public_url.clone();
+        let child = run(&["serve"], &config, variables);
+        let process = Process { url: url.clone(), child };
+        until("the server is ready", || async {
+            let ready = reqwest::get(format!("{url}/health/ready")).await;
+            ready.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        process
+    }
+
+    /// Starts `onsale sandbox`, which tells these servers in turn.
+    pub async fn spawn_sandbox(&self, address: SocketAddr, servers: &[SocketAddr]) -> Process {
+        let listen = address.to_string();
+        let mut arguments = vec!["sandbox".to_owned(), "--listen".into(), listen.clone()];
+        for server in servers {
+            arguments.push("--webhook".into());
+            arguments.push(format!("http://{server}/webhooks/sandbox"));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let child = run(&arguments, &self.config, &[]);
+        until("the sandbox listens", || async {
+            tokio::net::TcpStream::connect(&listen).await.is_ok()
+        })
+        .await;
+        Process { url: format!("http://{address}"), child }
+    }
+}
+
+fn run(arguments: &[&str], config: &Config, variables: &[(&str, &str)]) -> Child {
+    // The whole configuration as a file on standard input's place: a temporary one, removed by
+    // the system's cleaner at the latest.
+    let path = std::env::temp_dir().join(format!("onsale-{}.toml", super::unique()));
+    let text = config::Config::try_from(config).expect("a configuration");
+    let value: serde_json::Value = text.try_deserialize().expect("a configuration");
+    std::fs::write(&path, to_toml(&value)).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onsale"));
+    command
+        .arg("--config")
+        .arg(&path)
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .env_remove("REDIS_URL")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    command.spawn().expect("onsale starts")
+}
+
+/// Tables of plain values, which is all that a configuration has.
+fn to_toml(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    let mut tables = Vec::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        if value.is_object() {
+            tables.push((key.clone(), value));
+        } else {
+            text.push_str(&format!("{key} = {}\n", inline(value)));
+        }
+    }
+    for (key, value) in tables {
+        text.push_str(&format!("{key} = {}\n", inline(value)));
+    }
+    text
+}
+
+fn inline(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Object(map) => {
+            let entries: Vec<String> = map
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| format!("{key} = {}", inline(value)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        serde_json::Value::Array(list) => {
+            let entries: Vec<String> = list.iter().map(inline).collect();
+            format!("[{}]", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+impl Process {
+    /// kill -9.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// SIGTERM, and its orderly end.
+    pub async fn terminate(mut self) {
+        let pid = self.child.id().expect("running");
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
+        let status = self.child.wait().await.expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+}
