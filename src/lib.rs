@@ -30,6 +30,7 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod devstack;
+pub mod faults;
 pub mod holds;
 pub mod http;
 pub mod ids;

@@ -19,6 +19,7 @@ use self::store::{ClaimJob, Claimed};
 use crate::accounts::email::Email;
 use crate::app::App;
 use crate::catalog::cache::Sale;
+use crate::faults;
 use crate::holds::plan::Plan;
 use crate::holds::record::{self, Line, PriceSnapshot, Record};
 use crate::holds::redis::{self as grips, Asker, Begun, Held, Letting};
@@ -106,9 +107,11 @@ pub async fn checkout(
         Begun::Foreign => return Err(Problem::new(Code::NotFound)),
         Begun::Stale => return Err(Problem::new(Code::Rebuilding)),
     };
+    faults::point("begun");
     let job = claim_job(&app, &sale, hold, account, &wanted, &record)?;
     let attempt = job.attempt;
     let outcome = app.claims.submit(job).await.map_err(|_| Problem::new(Code::Unavailable))?;
+    faults::point("claimed");
     match outcome {
         Claimed::Claimed => {
             let order = orders::store::get(&app.pg, hold.order()).await?;
@@ -216,6 +219,7 @@ pub async fn pay(app: &App, order: &Order, attempt: AttemptId) -> Result<PayWith
             email: order.email.clone().unwrap_or_default(),
         })
         .await?;
+    faults::point("intent created");
     if app.gateway.reference_of(attempt).is_none() {
         let noted =
             orders::store::note_reference(&app.pg, order.id, attempt, &created.intent.reference);

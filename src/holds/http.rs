@@ -18,6 +18,7 @@ use super::redis::{self as grips, Asker, Extended, Held, Letting, Released};
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, UnitPrice};
+use crate::faults;
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
@@ -229,6 +230,7 @@ pub async fn hold(
         let id = super::hold_id(sale.listing.event.id, sale.epoch, account, key);
         let asker = Asker { id, digest: digest.clone(), account, retake: false };
         let held = grips::hold(&app.redis, &sale, &asker, &plan).await?;
+        faults::point("held");
         match &held {
             Held::Stale if !renewed => {
                 renewed = true;

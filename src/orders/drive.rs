@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Order, OrderStatus, mirror, store};
 use crate::app::App;
 use crate::checkout;
+use crate::faults;
 use crate::holds::plan::Plan;
 use crate::holds::record::{HeldPlace, OfferPrices, PriceSnapshot};
 use crate::holds::redis::{self as grips, Asker, Begun, Held, Letting};
@@ -135,6 +136,7 @@ pub async fn end(app: &App, order: Order) -> Result<Next, Problem> {
     if status != "cancelling" {
         return Ok(Next::Done);
     }
+    faults::point("cancelling");
     for attempt in store::attempts(&app.pg, order.id).await? {
         if !matches!(attempt.status.as_str(), "open" | "processing") {
             continue;
@@ -144,6 +146,7 @@ pub async fn end(app: &App, order: Order) -> Result<Next, Problem> {
             return Ok(Next::Soon);
         }
     }
+    faults::point("cancelled");
     let row = sqlx::query!(
         r#"SELECT outcome AS "outcome!", mirror_id FROM release_order($1, 'unpaid')"#,
         order.id.0

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{DisputeState, Happening, Intent, IntentState, RefundState, RefundView, WebhookEvent};
 use crate::app::App;
 use crate::db::batch::{Commit, Job, NotTaken};
+use crate::faults;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
 use crate::orders::mirror::{self, Mirror, Note};
@@ -177,7 +178,9 @@ pub async fn settle_free(app: &App, order: OrderId) -> Result<(), Problem> {
 }
 
 async fn submit(app: &App, job: SettleJob) -> Result<Settled, Problem> {
-    match app.settlements.submit(job).await {
+    let settled = app.settlements.submit(job).await;
+    faults::point("settled");
+    match settled {
         Ok(Settled::NotSaid) => Err(Problem::new(Code::Unknown)),
         Ok(settled) => Ok(settled),
         Err(NotTaken::Full | NotTaken::Closed) => Err(Problem::new(Code::Unavailable)),
@@ -189,6 +192,7 @@ async fn submit(app: &App, job: SettleJob) -> Result<Settled, Problem> {
 /// # Errors
 /// If it could not be stored: the provider must send it again.
 pub async fn receive(app: &App, event: WebhookEvent) -> Result<(), Problem> {
+    faults::point("webhook received");
     match event.what {
         Happening::Intent(intent) => take_intent(app, Some(event.id), &intent).await,
         Happening::Declined { intent, reason } => {

@@ -90,7 +90,8 @@ async fn buy(url: String, offer: String, number: usize) -> Vec<i64> {
             _ => panic!("{hold:?}"),
         }
         let email = format!("buyer{number}@example.org");
-        let order = patiently(|| buyer.checkout("crowd", &hold.id(), &email)).await.expect(201);
+        let id = hold.id();
+        let order = patiently(|| buyer.checkout("crowd", &id, &email)).await.expect(201);
         buyer.pay(&order, "4242424242424242").await.expect(200);
         until("the order is paid", || async {
             buyer.order(&order.id()).await.body["status"] == "paid"
