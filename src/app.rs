@@ -55,6 +55,8 @@ pub struct App {
     pub availability: Availability,
     /// Manifests as they are sent, by event: their version and bytes.
     pub manifests: DashMap<EventId, (i64, bytes::Bytes)>,
+    /// Drawer counts of Postgres, by event: when they were counted.
+    pub drawers: DashMap<EventId, (std::time::Instant, crate::catalog::http::Drawer)>,
     /// Streams that may be open.
     pub streams: Arc<Semaphore>,
     /// Work that a client going away doesn't cancel; waited for at shutdown.
@@ -138,6 +140,7 @@ impl App {
             settlements: Batcher::start("settlements", settler, most, waiting),
             availability: Availability::default(),
             manifests: DashMap::new(),
+            drawers: DashMap::new(),
             streams: Arc::new(Semaphore::new(config.http.max_streams)),
             rebuilding: DashMap::new(),
             config,

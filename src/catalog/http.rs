@@ -1,6 +1,7 @@
 //! What is for sale, as everyone may see it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -21,6 +22,8 @@ use crate::http::extract::{Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OfferId};
 
+/// How long a count in Postgres is good.
+const DRAWER_EVERY: Duration = Duration::from_millis(500);
 /// Events on a page.
 const PAGE: i64 = 50;
 
@@ -547,7 +550,18 @@ pub async fn drawer(
     Ok(Json(DrawerView { redis, postgres, agree }))
 }
 
+/// Counts in Postgres, at most [`DRAWER_EVERY`] ago: anyone may ask, and a stadium is large.
 async fn drawer_of_postgres(app: &App, event: EventId) -> Result<Drawer, Problem> {
+    let fresh = |counted: &(Instant, Drawer)| counted.0.elapsed() < DRAWER_EVERY;
+    if let Some(known) = app.drawers.get(&event).filter(|known| fresh(known)) {
+        return Ok(known.1.clone());
+    }
+    let drawer = count_in_postgres(app, event).await?;
+    app.drawers.insert(event, (Instant::now(), drawer.clone()));
+    Ok(drawer)
+}
+
+async fn count_in_postgres(app: &App, event: EventId) -> Result<Drawer, Problem> {
     let row = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE c.sold) AS "sold!",
                   count(*) FILTER (WHERE NOT c.sold) AS "claimed!",

@@ -93,11 +93,13 @@ pub struct SectionFree {
     pub free: u32,
 }
 
-/// Changes between two states. Apply it to `from` only; otherwise fetch the snapshot.
+/// Changes between two states, to be applied to the first of them.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Delta {
-    /// The generation; another one than yours means: fetch the snapshot.
+    /// The generation it leads to.
     pub epoch: i32,
+    /// The generation it starts from: another one after a rebuild.
+    pub from_epoch: i32,
     /// The state it starts from.
     pub from: i64,
     /// The state it leads to.
@@ -110,9 +112,16 @@ pub struct Delta {
     pub freed: Vec<i32>,
 }
 
+/// What the viewers of one event share. Its lock is held while a change is added and told, and
+/// while a viewer joins: nothing falls between.
 struct Feed {
     deltas: broadcast::Sender<Arc<Delta>>,
-    history: Mutex<VecDeque<Arc<Delta>>>,
+    told: Mutex<Told>,
+}
+
+struct Told {
+    latest: Arc<Snapshot>,
+    history: VecDeque<Arc<Delta>>,
 }
 
 /// The snapshots and streams of a process.
@@ -123,14 +132,31 @@ pub struct Availability {
     feeds: DashMap<EventId, Weak<Feed>>,
 }
 
+/// How a viewer's stream begins.
+pub enum Beginning {
+    /// It goes on from the state that the viewer has.
+    Missed(Vec<Arc<Delta>>),
+    /// The viewer needs all of it.
+    Whole(Arc<Snapshot>),
+}
+
 /// A viewer's place on a stream.
 pub struct Viewer {
-    /// What was missed, if it is still known; otherwise the viewer must fetch the snapshot.
-    pub missed: Option<Vec<Arc<Delta>>>,
-    /// What comes.
+    /// What comes first.
+    pub beginning: Beginning,
+    /// What comes then, in an unbroken chain.
     pub coming: broadcast::Receiver<Arc<Delta>>,
-    // Keeps the feed alive.
-    _feed: Arc<Feed>,
+    feed: Arc<Feed>,
+}
+
+impl Viewer {
+    /// Joins again after falling behind.
+    #[must_use]
+    pub fn again(&mut self) -> Arc<Snapshot> {
+        let told = self.feed.told.lock().unwrap_or_else(PoisonError::into_inner);
+        self.coming = self.feed.deltas.subscribe();
+        told.latest.clone()
+    }
 }
 
 impl Availability {
@@ -167,38 +193,57 @@ impl Availability {
     }
 
     /// Joins the event's stream, after the state that the viewer has.
-    #[must_use]
-    pub fn view(&self, app: &Arc<App>, sale: &Sale, has: Option<(i32, i64)>) -> Viewer {
+    ///
+    /// # Errors
+    /// `rebuilding` or `unavailable`.
+    pub async fn view(
+        &self,
+        app: &Arc<App>,
+        sale: &Arc<Sale>,
+        has: Option<(i32, i64)>,
+    ) -> Result<Viewer, Problem> {
         let id = sale.listing.event.id;
-        let mut slot = self.feeds.entry(id).or_default();
-        let feed = slot.upgrade().unwrap_or_else(|| {
-            let feed = Arc::new(Feed {
-                deltas: broadcast::channel(STREAM_BUFFER).0,
-                history: Mutex::new(VecDeque::with_capacity(MAX_HISTORY)),
-            });
-            *slot = Arc::downgrade(&feed);
-            tokio::spawn(run_feed(Arc::downgrade(app), id, Arc::downgrade(&feed)));
-            feed
-        });
-        drop(slot);
-        // Subscribed before the history is read: nothing falls between.
+        let known = self.feeds.get(&id).and_then(|feed| feed.upgrade());
+        let feed = match known {
+            Some(feed) => feed,
+            None => {
+                let latest = self.snapshot(app, sale).await?;
+                self.begin_feed(app, id, latest)
+            }
+        };
+        let told = feed.told.lock().unwrap_or_else(PoisonError::into_inner);
         let coming = feed.deltas.subscribe();
-        let history = feed.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let missed = has.and_then(|(epoch, seq)| missed(&history, epoch, seq));
-        drop(history);
-        Viewer { missed, coming, _feed: feed }
+        let missed = has.and_then(|(epoch, seq)| {
+            let current = (told.latest.epoch, told.latest.seq) == (epoch, seq);
+            if current { Some(Vec::new()) } else { missed(&told.history, epoch, seq) }
+        });
+        let beginning = match missed {
+            Some(missed) => Beginning::Missed(missed),
+            None => Beginning::Whole(told.latest.clone()),
+        };
+        drop(told);
+        Ok(Viewer { beginning, coming, feed })
+    }
+
+    fn begin_feed(&self, app: &Arc<App>, id: EventId, latest: Arc<Snapshot>) -> Arc<Feed> {
+        let mut slot = self.feeds.entry(id).or_default();
+        if let Some(feed) = slot.upgrade() {
+            return feed;
+        }
+        let told = Told { latest, history: VecDeque::with_capacity(MAX_HISTORY) };
+        let feed =
+            Arc::new(Feed { deltas: broadcast::channel(STREAM_BUFFER).0, told: Mutex::new(told) });
+        *slot = Arc::downgrade(&feed);
+        tokio::spawn(run_feed(Arc::downgrade(app), id, Arc::downgrade(&feed)));
+        feed
     }
 }
 
 /// The deltas that lead on from a state; `None` if it is none that this process has seen.
 fn missed(history: &VecDeque<Arc<Delta>>, epoch: i32, seq: i64) -> Option<Vec<Arc<Delta>>> {
     let after: Vec<_> =
-        history.iter().filter(|d| d.epoch == epoch && d.from >= seq).cloned().collect();
-    match (after.first(), history.back()) {
-        (Some(first), _) if first.from == seq => Some(after),
-        (None, Some(last)) if last.epoch == epoch && last.to == seq => Some(after),
-        _ => None,
-    }
+        history.iter().skip_while(|d| (d.from_epoch, d.from) != (epoch, seq)).cloned().collect();
+    (!after.is_empty()).then_some(after)
 }
 
 async fn ask(
@@ -307,29 +352,27 @@ fn body(
 
 /// Compares snapshots and tells the viewers, while there are any.
 async fn run_feed(app: Weak<App>, event: EventId, feed: Weak<Feed>) {
-    let mut before: Option<Arc<Snapshot>> = None;
     loop {
         tokio::time::sleep(DELTA_EVERY).await;
         let (Some(app), Some(feed)) = (app.upgrade(), feed.upgrade()) else { return };
-        if app.stop.is_cancelled() {
+        if app.draining.is_cancelled() {
             return;
         }
         let Ok(Some(sale)) = app.catalog.sale(event).await else { continue };
         let Ok(sale) = app.built(sale).await else { continue };
         let Ok(now) = app.availability.snapshot(&app, &sale).await else { continue };
-        if let Some(before) = before.replace(now.clone())
-            && (before.epoch, before.seq) != (now.epoch, now.seq)
-        {
-            let delta = Arc::new(compare(&sale.listing, &before, &now));
-            let mut history = feed.history.lock().unwrap_or_else(PoisonError::into_inner);
-            if history.len() == MAX_HISTORY {
-                history.pop_front();
-            }
-            history.push_back(delta.clone());
-            drop(history);
-            // Nobody listening is no failure.
-            drop(feed.deltas.send(delta));
+        let mut told = feed.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if (told.latest.epoch, told.latest.seq) == (now.epoch, now.seq) {
+            continue;
         }
+        let delta = Arc::new(compare(&sale.listing, &told.latest, &now));
+        told.latest = now;
+        if told.history.len() == MAX_HISTORY {
+            told.history.pop_front();
+        }
+        told.history.push_back(delta.clone());
+        // Nobody listening is no failure.
+        drop(feed.deltas.send(delta));
     }
 }
 
@@ -342,28 +385,35 @@ fn compare(listing: &Listing, before: &Snapshot, now: &Snapshot) -> Delta {
             _ => {}
         }
     }
-    // Between generations there is no path: a `from` that nobody has sends viewers back.
-    let from = if before.epoch == now.epoch { before.seq } else { -1 };
-    Delta { epoch: now.epoch, from, to: now.seq, state: now.state.clone(), gone, freed }
+    Delta {
+        epoch: now.epoch,
+        from_epoch: before.epoch,
+        from: before.seq,
+        to: now.seq,
+        state: now.state.clone(),
+        gone,
+        freed,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn delta(epoch: i32, from: i64, to: i64) -> Arc<Delta> {
+    fn delta(from_epoch: i32, from: i64, epoch: i32, to: i64) -> Arc<Delta> {
         let state = "on_sale".to_owned();
-        Arc::new(Delta { epoch, from, to, state, gone: vec![], freed: vec![] })
+        Arc::new(Delta { epoch, from_epoch, from, to, state, gone: vec![], freed: vec![] })
     }
 
     #[test]
-    fn only_a_state_that_was_seen_can_be_caught_up_from() {
-        let history: VecDeque<_> = [delta(1, 5, 9), delta(1, 9, 12)].into();
-        assert_eq!(missed(&history, 1, 5).map(|missed| missed.len()), Some(2));
-        assert_eq!(missed(&history, 1, 9).map(|missed| missed.len()), Some(1));
-        assert_eq!(missed(&history, 1, 12).map(|missed| missed.len()), Some(0));
-        assert!(missed(&history, 1, 7).is_none());
-        assert!(missed(&history, 2, 9).is_none());
-        assert!(missed(&VecDeque::new(), 1, 9).is_none());
+    fn only_a_state_that_was_told_can_be_gone_on_from() {
+        let history: VecDeque<_> = [delta(1, 5, 1, 9), delta(1, 9, 2, 1), delta(2, 1, 2, 4)].into();
+        let count = |epoch, seq| missed(&history, epoch, seq).map(|missed| missed.len());
+        assert_eq!(count(1, 5), Some(3));
+        assert_eq!(count(1, 9), Some(2));
+        assert_eq!(count(2, 1), Some(1));
+        assert_eq!(count(1, 7), None);
+        assert_eq!(count(3, 1), None);
+        assert_eq!(missed(&VecDeque::new(), 1, 9).map(|missed| missed.len()), None);
     }
 }

@@ -11,7 +11,7 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::availability::{Delta, SnapshotBody, Viewer};
+use super::availability::{Beginning, Delta, Snapshot, SnapshotBody, Viewer};
 use super::plan::{Flaw, Plan, Wish};
 use super::record::{self, HeldPlace, PriceSnapshot, Record, Step};
 use super::redis::{self as grips, Asker, Extended, Held, Letting, Released};
@@ -260,6 +260,11 @@ fn answer(
             metrics::counter!("onsale_holds_total").increment(1);
             return Ok((StatusCode::CREATED, Json(view)));
         }
+        Held::Again { record, now_ms }
+            if record.step == Step::Held && record.deadline_ms <= now_ms =>
+        {
+            Problem::new(Code::HoldGone)
+        }
         Held::Again { record, now_ms } if record.step <= Step::Claiming => {
             let view = HoldView::of_record(listing, id, &record, now_ms);
             return Ok((StatusCode::OK, Json(view.ok_or_else(broken)?)));
@@ -464,15 +469,17 @@ pub struct StreamQuery {
 
 /// Changes as they happen (Server-Sent Events).
 ///
-/// Events are `delta` (apply it if its `from` is the `seq` you have and the epoch is the same)
-/// and `reset` (fetch the snapshot again). Each `delta` has the id `epoch-seq`.
+/// The stream begins with an event `snapshot` (the body of `/availability`), unless it can go on
+/// from the state that you have; then each `delta` leads from the state before it to the next.
+/// A viewer who falls behind gets a new `snapshot`. The id of both is `epoch-seq`, which a
+/// reconnecting browser sends back by itself.
 #[utoipa::path(
     get, path = "/v1/events/{event}/availability/stream", tag = "events",
     params(("event" = String, Path, description = "Id or slug"), StreamQuery),
     responses((status = 200, description = "A stream of deltas", body = Delta,
                content_type = "text/event-stream"),
         (status = 404, description = "No such event", body = ProblemBody),
-        (status = 503, description = "Too many streams", body = ProblemBody))
+        (status = 503, description = "Too many streams, or `rebuilding`", body = ProblemBody))
 )]
 pub async fn stream(
     State(app): State<Arc<App>>,
@@ -480,7 +487,7 @@ pub async fn stream(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let sale = crate::catalog::http::visible(&app, &event).await?;
+    let sale = app.built(crate::catalog::http::visible(&app, &event).await?).await?;
     let permit = app.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Code::Unavailable).retry_after(5))?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
@@ -488,39 +495,43 @@ pub async fn stream(
         let (epoch, seq) = id.split_once('-')?;
         Some((epoch.parse().ok()?, seq.parse().ok()?))
     });
-    let viewer = app.availability.view(&app, &sale, has);
-    let stop = app.draining.child_token();
-    let events = deltas(viewer, permit, stop);
+    let viewer = app.availability.view(&app, &sale, has).await?;
+    let events = events(viewer, permit, app.draining.child_token());
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 type SseResult = Result<SseEvent, std::convert::Infallible>;
 
-fn deltas(
+fn events(
     viewer: Viewer,
     permit: tokio::sync::OwnedSemaphorePermit,
     stop: tokio_util::sync::CancellationToken,
 ) -> impl Stream<Item = SseResult> {
     use futures::StreamExt;
     use tokio::sync::broadcast::error::RecvError;
-    let reset = || SseEvent::default().event("reset").data("{}");
-    let first: Vec<SseResult> = match &viewer.missed {
-        Some(missed) => missed.iter().map(|delta| Ok(delta_event(delta))).collect(),
-        None => vec![Ok(reset())],
+    let first: Vec<SseResult> = match &viewer.beginning {
+        Beginning::Missed(missed) => missed.iter().map(|delta| Ok(delta_event(delta))).collect(),
+        Beginning::Whole(snapshot) => vec![Ok(snapshot_event(snapshot))],
     };
-    let rest =
-        stream::unfold((viewer, permit, stop), move |(mut viewer, permit, stop)| async move {
-            let event = tokio::select! {
-                () = stop.cancelled() => return None,
-                received = viewer.coming.recv() => match received {
-                    Ok(delta) => delta_event(&delta),
-                    Err(RecvError::Lagged(_)) => SseEvent::default().event("reset").data("{}"),
-                    Err(RecvError::Closed) => return None,
-                },
-            };
-            Some((Ok(event), (viewer, permit, stop)))
-        });
+    let rest = stream::unfold((viewer, permit, stop), |(mut viewer, permit, stop)| async move {
+        let event = tokio::select! {
+            () = stop.cancelled() => return None,
+            received = viewer.coming.recv() => match received {
+                Ok(delta) => delta_event(&delta),
+                Err(RecvError::Lagged(_)) => snapshot_event(&viewer.again()),
+                Err(RecvError::Closed) => return None,
+            },
+        };
+        Some((Ok(event), (viewer, permit, stop)))
+    });
     stream::iter(first).chain(rest)
+}
+
+fn snapshot_event(snapshot: &Snapshot) -> SseEvent {
+    SseEvent::default()
+        .event("snapshot")
+        .id(format!("{}-{}", snapshot.epoch, snapshot.seq))
+        .data(String::from_utf8_lossy(&snapshot.body))
 }
 
 fn delta_event(delta: &Delta) -> SseEvent {

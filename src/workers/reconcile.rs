@@ -9,7 +9,8 @@ use crate::ids::{AttemptId, OrderId};
 use crate::orders::store::Attempt;
 use crate::payments::{IntentState, settle};
 
-/// Attempts younger than this may still be told by webhook, in seconds.
+/// Attempts that changed, or were asked for, less than this ago are left alone, in seconds:
+/// webhooks may still tell of them.
 const QUIET_S: f64 = 10.0;
 /// Attempts that one run asks for.
 const ATTEMPTS: i64 = 200;
@@ -25,10 +26,13 @@ const MAX_PAGES: usize = 100;
 /// If Postgres fails. A provider that doesn't answer is asked by the next run.
 pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT order_id, id, provider, reference, status FROM attempts
-         WHERE status IN ('open', 'processing') AND provider = $1 AND reference IS NOT NULL
-           AND created_at < now() - make_interval(secs => $2)
-         ORDER BY changed_at LIMIT $3",
+        "UPDATE attempts SET changed_at = now()
+         WHERE (order_id, id) IN (
+             SELECT order_id, id FROM attempts
+             WHERE status IN ('open', 'processing') AND provider = $1
+               AND reference IS NOT NULL AND changed_at < now() - make_interval(secs => $2)
+             ORDER BY changed_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+         RETURNING order_id, id, provider, reference, status",
         app.gateway.name(),
         QUIET_S,
         ATTEMPTS
