@@ -21,6 +21,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::rate_limit::PerAddress;
 use crate::ids::EventId;
 use crate::keyring::Keyring;
+use crate::mail::{self, Mailer};
 use crate::orders::mirror::{self, Mirror};
 use crate::payments::Gateway;
 use crate::payments::sandbox::Sandbox;
@@ -47,6 +48,8 @@ pub struct App {
     pub keyring: Keyring,
     /// The payment provider.
     pub gateway: Gateway,
+    /// What takes mails away.
+    pub mailer: Arc<dyn Mailer>,
     /// The claims' group commit.
     pub claims: Batcher<Claimer>,
     /// The settlements' group commit.
@@ -127,6 +130,7 @@ impl App {
         .context("Redis does not answer")?;
         let keyring = Keyring::new(&config.keys)?;
         let gateway = gateway(&config)?;
+        let mailer = mail::mailer(&config.mail, &pg)?;
         let catalog = Arc::new(Catalog::new(pg.clone(), config.redis.prefix.clone()));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (mirror, notes) = Mirror::new();
@@ -149,6 +153,7 @@ impl App {
             catalog: catalog.clone(),
             keyring,
             gateway,
+            mailer,
             tasks,
             draining: CancellationToken::new(),
             stop,

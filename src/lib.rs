@@ -35,6 +35,7 @@ pub mod holds;
 pub mod http;
 pub mod ids;
 pub mod keyring;
+pub mod mail;
 pub mod money;
 pub mod orders;
 pub mod organizers;

@@ -199,6 +199,10 @@ impl State {
     }
 
     fn add_order(&mut self, listing: &Listing, order: &Order) {
+        // It may have ended since its id was read.
+        if !order.status.has_claims() {
+            return;
+        }
         let Some(entry) = mirror::entry_for(listing, order) else { return };
         let n = i64::try_from(entry.places.len()).unwrap_or(0);
         for held in &entry.places {

@@ -41,6 +41,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(openapi::documents(document))
         .merge(health::routes())
         .merge(crate::web::routes(app))
+        .merge(crate::mail::http::routes(app))
         .fallback(|| async { Problem::new(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::Method) })
         .layer(body_limit)

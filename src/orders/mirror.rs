@@ -108,9 +108,13 @@ pub async fn apply_notes(
             tracing::debug!(%error, "mirroring is left to the worker");
             continue;
         }
+        let mut epochs = Vec::with_capacity(by_event.len());
         for (event, entries) in by_event {
             let applied = match catalog.sale(event).await {
-                Ok(Some(sale)) => apply(&redis, &sale, &entries).await,
+                Ok(Some(sale)) => {
+                    epochs.push((event, sale.epoch));
+                    apply(&redis, &sale, &entries).await
+                }
                 Ok(None) => Err(MirrorError::Stale),
                 Err(error) => Err(error.into()),
             };
@@ -119,7 +123,7 @@ pub async fn apply_notes(
                 all = false;
             }
         }
-        if all && let Err(error) = forget(&pg, &ids).await {
+        if all && let Err(error) = forget(&pg, &ids, &epochs).await {
             tracing::debug!(%error, "mirror rows stay for the worker");
         }
     }
@@ -144,8 +148,21 @@ async fn read_entries(
     Ok(())
 }
 
-async fn forget(pg: &PgPool, ids: &[i64]) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM mirror WHERE id = ANY ($1)", ids).execute(pg).await?;
+/// Forgets rows that were applied, unless an epoch has passed since: what was written under the
+/// old one may be missing in a rebuild that had read Postgres before.
+async fn forget(pg: &PgPool, ids: &[i64], epochs: &[(EventId, i32)]) -> sqlx::Result<()> {
+    let (events, epochs): (Vec<Uuid>, Vec<i32>) =
+        epochs.iter().map(|(event, epoch)| (event.0, *epoch)).unzip();
+    sqlx::query!(
+        "DELETE FROM mirror WHERE id = ANY ($1) AND NOT EXISTS (
+             SELECT FROM unnest($2::uuid[], $3::int[]) AS used (event_id, epoch)
+             JOIN epochs p ON p.event_id = used.event_id WHERE p.epoch <> used.epoch)",
+        ids,
+        &events,
+        &epochs
+    )
+    .execute(pg)
+    .await?;
     Ok(())
 }
 
@@ -233,7 +250,8 @@ pub async fn follow(app: &App, mirror_id: Option<i64>, order: Uuid) {
     let Some(id) = mirror_id else { return };
     match orders(app, &[order]).await {
         Ok(()) => {
-            if let Err(error) = forget(&app.pg, &[id]).await {
+            // Its state was read before the epoch that it was written under.
+            if let Err(error) = forget(&app.pg, &[id], &[]).await {
                 tracing::debug!(%error, "a mirror row stays for the worker");
             }
         }

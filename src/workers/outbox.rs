@@ -1,11 +1,231 @@
-//! The outbox.
+//! The outbox: what commits left to be told becomes mails, and mails leave.
+
+use futures::stream::{self, StreamExt};
+use uuid::Uuid;
 
 use crate::app::App;
+use crate::ids::OrderId;
+use crate::mail::letter::Letter;
+use crate::mail::words::Language;
+use crate::mail::{Kind, Mail, NotSent, Unbuildable};
+use crate::orders::store;
 
-/// Fans out what was committed.
+/// Commits that one look fans out.
+const ROWS: i64 = 50;
+/// Mails that one look sends.
+const MAILS: i64 = 32;
+/// Mails under way at once.
+const AT_ONCE: usize = 8;
+/// Seconds for which a mail is nobody else's: longer than a whole look takes at its slowest. A
+/// mail whose process died is sent again after it.
+const LEASE_S: f64 = 330.0;
+/// Seconds until the second try, doubled with each up to the bound.
+const RETRY_S: f64 = 5.0;
+const MAX_RETRY_S: f64 = 3_600.0;
+/// Tries until a mail is given up, which takes most of a day.
+const MAX_TRIES: i32 = 30;
+/// Longest reason that is noted, in characters.
+const MAX_PROBLEM_CHARS: usize = 500;
+/// Noted of a mail that was not sent because late money has made it untrue.
+const OVERTAKEN: &str = "overtaken";
+
+/// A mail that is due.
+struct Due {
+    order: Uuid,
+    kind: String,
+    tries: i32,
+    locale: Option<String>,
+}
+
+/// What became of a try.
+enum Outcome {
+    Sent,
+    Later(String),
+    GivenUp(String),
+    /// It is no longer true.
+    Overtaken,
+    /// The process stops.
+    Untried,
+}
+
+/// Fans out what was committed, and sends mails that are due. True if there may be more.
 ///
 /// # Errors
-/// If Postgres fails.
-pub async fn run_once(_app: &App) -> Result<bool, sqlx::Error> {
-    Ok(false)
+/// If Postgres fails. A mail that doesn't leave is tried again later.
+pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
+    let fanned_out = fan_out(app).await?;
+    let sent = send_due(app).await?;
+    Ok(fanned_out || sent)
+}
+
+/// One mail per order and kind, however often it is told.
+async fn fan_out(app: &App) -> Result<bool, sqlx::Error> {
+    let rows = sqlx::query_scalar!(
+        r#"WITH due AS MATERIALIZED (
+               SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+           ), told AS (
+               DELETE FROM outbox b USING due WHERE b.id = due.id RETURNING b.kind, b.orders
+           ), added AS (
+               INSERT INTO mails (order_id, kind)
+               SELECT o.id, t.kind
+               FROM told t CROSS JOIN unnest(t.orders) AS u (id) JOIN orders o ON o.id = u.id
+               WHERE o.email IS NOT NULL
+               ON CONFLICT DO NOTHING
+           )
+           SELECT count(*) AS "rows!" FROM told"#,
+        ROWS
+    )
+    .fetch_one(&app.pg)
+    .await?;
+    Ok(rows == ROWS)
+}
+
+async fn send_due(app: &App) -> Result<bool, sqlx::Error> {
+    // Leased first: no transaction is open while a relay is talked to.
+    let due = sqlx::query_as!(
+        Due,
+        r#"WITH due AS MATERIALIZED (
+               SELECT m.order_id, m.kind FROM mails m
+               WHERE m.sent_at IS NULL AND m.due_at <= now()
+               ORDER BY m.due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+           )
+           UPDATE mails m SET tries = m.tries + 1, due_at = now() + make_interval(secs => $2)
+           FROM due JOIN orders o ON o.id = due.order_id
+           WHERE m.order_id = due.order_id AND m.kind = due.kind
+           RETURNING m.order_id AS "order!", m.kind AS "kind!", m.tries AS "tries!",
+                     o.details ->> 'locale' AS locale"#,
+        MAILS,
+        LEASE_S
+    )
+    .fetch_all(&app.pg)
+    .await?;
+    let full = due.len() == usize::try_from(MAILS).unwrap_or(usize::MAX);
+    let mut tries = stream::iter(due)
+        .map(|due| async move {
+            let outcome = attempt(app, &due).await;
+            let noted = note(app, &due, &outcome).await;
+            (due, outcome, noted)
+        })
+        .buffer_unordered(AT_ONCE);
+    let (mut waiting, mut failure) = (Vec::new(), None);
+    while let Some((due, outcome, noted)) = tries.next().await {
+        count(&due, &outcome);
+        if let Outcome::Later(why) = outcome {
+            waiting.push(why);
+        }
+        failure = failure.or(noted.err());
+    }
+    // One line per look: a relay that is down fails them all for one reason.
+    if let Some(why) = waiting.last() {
+        tracing::warn!(mails = waiting.len(), why, "mails have to wait");
+    }
+    failure.map_or(Ok(full && waiting.is_empty()), Err)
+}
+
+async fn attempt(app: &App, due: &Due) -> Outcome {
+    if app.stop.is_cancelled() {
+        return Outcome::Untried;
+    }
+    let sent = match build(app, due).await {
+        Ok(Some(mail)) => app.mailer.send(&mail).await,
+        Ok(None) => return Outcome::Overtaken,
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(()) => Outcome::Sent,
+        Err(NotSent::Later(why)) if due.tries < MAX_TRIES => Outcome::Later(why),
+        Err(NotSent::Later(why) | NotSent::Refused(why)) => Outcome::GivenUp(why),
+    }
+}
+
+/// The mail as the order stands now. `None` if it is no longer true.
+async fn build(app: &App, due: &Due) -> Result<Option<Mail>, NotSent> {
+    let later = |error: sqlx::Error| NotSent::Later(error.to_string());
+    let refused = |error: Unbuildable| NotSent::Refused(error.to_string());
+    let unknown = |what: &str| NotSent::Refused(format!("{what} is unknown"));
+    let kind = Kind::from_word(&due.kind).ok_or_else(|| unknown("its kind"))?;
+    let order = store::get(&app.pg, OrderId(due.order)).await.map_err(later)?;
+    if !kind.still_true(order.status) {
+        return Ok(None);
+    }
+    let email = order.email.as_deref().ok_or_else(|| unknown("the address"))?;
+    let sale = app.catalog.sale(order.event).await.map_err(later)?;
+    let listing = sale.ok_or_else(|| unknown("the event"))?.listing.clone();
+    let secret = app.keyring.order_link(order.id);
+    let link = format!("{}/orders/{}?key={secret}", app.config.http.public_url, order.id);
+    let language = Language::of(due.locale.as_deref());
+    let letter = Letter::write(kind, language, &listing, &order, link).map_err(refused)?;
+    Mail::new(&app.config.mail.from, email, letter).map(Some).map_err(refused)
+}
+
+/// Writes down what became of a try, at once: what isn't written is sent again.
+async fn note(app: &App, due: &Due, outcome: &Outcome) -> Result<(), sqlx::Error> {
+    let shortened = |why: &str| why.chars().take(MAX_PROBLEM_CHARS).collect::<String>();
+    // (sent, seconds until the next try, tries that didn't count, what went wrong)
+    let (sent, wait_s, uncounted, problem) = match outcome {
+        Outcome::Sent => (true, f64::INFINITY, 0, None),
+        Outcome::Later(why) => (false, retry_s(due.tries), 0, Some(shortened(why))),
+        Outcome::GivenUp(why) => (false, f64::INFINITY, 0, Some(shortened(why))),
+        Outcome::Overtaken => (false, f64::INFINITY, 0, Some(OVERTAKEN.to_owned())),
+        Outcome::Untried => (false, 0.0, 1, None),
+    };
+    sqlx::query!(
+        "UPDATE mails SET sent_at = CASE WHEN $3 THEN now() END, problem = $6,
+                tries = tries - $5,
+                due_at = CASE WHEN $4 = 'infinity'::float8 THEN 'infinity'::timestamptz
+                              ELSE now() + make_interval(secs => $4) END
+         WHERE order_id = $1 AND kind = $2 AND sent_at IS NULL",
+        due.order,
+        due.kind,
+        sent,
+        wait_s,
+        uncounted,
+        problem
+    )
+    .execute(&app.pg)
+    .await?;
+    Ok(())
+}
+
+/// Seconds from a try to the next.
+fn retry_s(tries: i32) -> f64 {
+    (RETRY_S * 2_f64.powi((tries - 1).clamp(0, MAX_TRIES))).min(MAX_RETRY_S)
+}
+
+fn count(due: &Due, outcome: &Outcome) {
+    let result = match outcome {
+        Outcome::Sent => "sent",
+        Outcome::Later(_) => "later",
+        Outcome::GivenUp(_) => "given_up",
+        Outcome::Overtaken => "overtaken",
+        Outcome::Untried => return,
+    };
+    metrics::counter!("onsale_mails_total", "kind" => due.kind.clone(), "result" => result)
+        .increment(1);
+    if let Outcome::GivenUp(why) = outcome {
+        let (order, kind, tries) = (due.order, due.kind.as_str(), due.tries);
+        tracing::error!(%order, kind, tries, why, "a mail is given up: see to it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::smtp::Patience;
+
+    #[test]
+    fn a_lease_outlasts_the_slowest_look() {
+        let patience = Patience::default();
+        let slowest = (patience.connect + patience.send).as_secs_f64();
+        let rounds = usize::try_from(MAILS).unwrap().div_ceil(AT_ONCE);
+        assert!(LEASE_S > slowest * f64::from(u32::try_from(rounds).unwrap()));
+    }
+
+    #[test]
+    fn retries_slow_down_and_last_most_of_a_day() {
+        let waits: Vec<f64> = (1..MAX_TRIES).map(retry_s).collect();
+        assert!(waits.starts_with(&[5.0, 10.0, 20.0]) && waits.ends_with(&[MAX_RETRY_S]));
+        let all_s: f64 = waits.iter().sum();
+        assert!((15.0..24.0).contains(&(all_s / 3_600.0)), "{all_s} s");
+    }
 }

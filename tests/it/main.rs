@@ -5,5 +5,6 @@
 //! wait for something to have happened.
 
 mod crowd;
+mod mail;
 mod path;
 mod support;

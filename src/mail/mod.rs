@@ -1,0 +1,179 @@
+//! Mail to buyers: what it says (`letter.rs`, `words.rs`) and how it leaves (`smtp/`,
+//! `mailbox.rs`).
+//!
+//! Nothing here is asked while somebody waits: `workers::outbox` sends, after the commit that
+//! made a mail true. A mail may leave twice (a process that dies right after sending can't say
+//! so); its `Message-ID` is derived from order and kind, so that mail programs show it once.
+//!
+//! What a buyer typed is never put into a mail: whoever enters somebody else's address at
+//! checkout must not be able to write to them.
+
+pub mod http;
+pub mod letter;
+pub mod mailbox;
+pub mod smtp;
+#[cfg(test)]
+mod tests;
+pub mod words;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use lettre::message::Mailbox as Correspondent;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Message, MultiPart};
+use sqlx::PgPool;
+use thiserror::Error;
+
+use self::letter::Letter;
+use self::mailbox::Mailbox;
+use self::smtp::Smtp;
+use crate::config;
+use crate::ids::OrderId;
+use crate::orders::OrderStatus;
+
+/// What a mail tells: the kinds of the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The order is confirmed: where its tickets are.
+    Paid,
+    /// The order ended unpaid.
+    Released,
+    /// The money goes back.
+    Refunded,
+    /// The buyer's bank disputes the payment.
+    Disputed,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Paid, "paid"),
+        (Self::Released, "released"),
+        (Self::Refunded, "refunded"),
+        (Self::Disputed, "disputed"),
+    ];
+
+    /// Reads the word in the tables.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
+    }
+
+    /// The word in the tables.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+    }
+
+    /// Whether it can still be told of an order that stands so: mails may be delayed for hours,
+    /// and late money may have undone what they say.
+    #[must_use]
+    pub const fn still_true(self, status: OrderStatus) -> bool {
+        match self {
+            // While it is disputed or about to be refunded it may yet become paid again.
+            Self::Paid => !matches!(status, OrderStatus::Refunded),
+            Self::Released => matches!(status, OrderStatus::Released),
+            Self::Disputed => matches!(status, OrderStatus::Disputed),
+            Self::Refunded => true,
+        }
+    }
+}
+
+/// A mail, ready to leave.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// About which order.
+    pub order: OrderId,
+    /// What it tells.
+    pub kind: Kind,
+    /// To whom.
+    pub recipient: String,
+    /// Its subject, on one line.
+    pub subject: String,
+    /// Its text part.
+    pub text: String,
+    /// All of it, with its envelope.
+    pub message: Message,
+}
+
+impl Mail {
+    /// Addresses a letter.
+    ///
+    /// # Errors
+    /// If an address isn't one, or the message can't be put together.
+    pub fn new(from: &str, to: &str, letter: Letter) -> Result<Self, Unbuildable> {
+        let from: Correspondent = from.parse().map_err(|_| Unbuildable::Sender)?;
+        let recipient = to.parse().map_err(|_| Unbuildable::Recipient)?;
+        let Letter { order, kind, subject, text, html } = letter;
+        let id = format!("<{order}.{}@{}>", kind.word(), from.email.domain());
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let message = Message::builder()
+            .from(from)
+            .to(Correspondent::new(None, recipient))
+            .subject(subject.clone())
+            .message_id(Some(id))
+            // RFC 3834: nobody's absence is announced to us.
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .multipart(MultiPart::alternative_plain_html(text.clone(), html))?;
+        Ok(Self { order, kind, recipient: to.to_owned(), subject, text, message })
+    }
+}
+
+/// Why a mail can't be written. Trying again changes nothing.
+#[derive(Debug, Error)]
+pub enum Unbuildable {
+    /// The configured sender is no address.
+    #[error("mail.from is not an address such as Tickets <tickets@example.org>")]
+    Sender,
+    /// The buyer's is none.
+    #[error("the recipient is not an address")]
+    Recipient,
+    /// A template failed.
+    #[error("the letter can't be rendered: {0}")]
+    Template(#[from] askama::Error),
+    /// It can't be put together.
+    #[error("the message can't be put together: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+/// Why a mail did not leave.
+#[derive(Debug, Error)]
+pub enum NotSent {
+    /// It may leave later, and may even have left: nobody said so.
+    #[error("not now: {0}")]
+    Later(String),
+    /// This mail is not wanted; another try would be refused as well.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// What takes mails away.
+pub trait Mailer: Send + Sync + 'static {
+    /// Hands a mail over. Bounded in time ([`smtp::Patience`]); given up half-way it leaves
+    /// nothing behind that another mail could meet.
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), NotSent>>;
+}
+
+/// Checks the settings without connecting to anything.
+///
+/// # Errors
+/// What is wrong with `mail.from` or `mail.smtp_url`.
+pub fn check(config: &config::Mail) -> anyhow::Result<()> {
+    config.from.parse::<Correspondent>().map_err(|_| Unbuildable::Sender)?;
+    if !config.smtp_url.is_empty() {
+        smtp::address::Address::parse(&config.smtp_url)?;
+    }
+    Ok(())
+}
+
+/// The configured mailer.
+///
+/// # Errors
+/// See [`check`].
+pub fn mailer(config: &config::Mail, pg: &PgPool) -> anyhow::Result<Arc<dyn Mailer>> {
+    check(config)?;
+    if config.smtp_url.is_empty() {
+        return Ok(Arc::new(Mailbox::new(pg.clone())));
+    }
+    Ok(Arc::new(Smtp::new(&config.smtp_url)?))
+}

@@ -1,0 +1,130 @@
+//! The client against a relay on the wire.
+
+#[path = "../../../tests/support/smtp_fake.rs"]
+mod smtp_fake;
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use lettre::Message;
+use lettre::message::MultiPart;
+use tokio::net::TcpListener;
+
+use self::smtp_fake::{Fault, SmtpFake};
+use super::{MAX_IDLE, MAX_MAILS, Patience, Smtp};
+use crate::ids::OrderId;
+use crate::mail::{Kind, Mail, Mailer, NotSent};
+
+/// Long enough for a busy machine, short enough to wait for.
+const PATIENCE: Patience =
+    Patience { connect: Duration::from_millis(500), send: Duration::from_millis(500) };
+
+fn mail(to: &str) -> Mail {
+    let text = "Hello\r\n.\r\n..two dots\r\n".to_owned();
+    let message = Message::builder()
+        .from("tickets@shop.example".parse().unwrap())
+        .to(to.parse().unwrap())
+        .subject("Night")
+        .multipart(MultiPart::alternative_plain_html(text.clone(), "<p>Hello</p>".to_owned()))
+        .unwrap();
+    let (order, kind) = (OrderId::fresh(), Kind::Paid);
+    Mail { order, kind, recipient: to.into(), subject: "Night".into(), text, message }
+}
+
+async fn start() -> (SmtpFake, Smtp) {
+    let fake = SmtpFake::start().await;
+    let smtp = Smtp::new(&fake.url()).unwrap().patient(PATIENCE);
+    (fake, smtp)
+}
+
+#[tokio::test]
+async fn a_mail_arrives_whole_with_its_envelope() {
+    let (fake, smtp) = start().await;
+    smtp.send(&mail("ada@example.org")).await.unwrap();
+    let taken = fake.taken().pop().unwrap();
+    assert_eq!(
+        (taken.from.as_str(), taken.to.as_str()),
+        ("FROM:<tickets@shop.example>", "TO:<ada@example.org>")
+    );
+    assert_eq!(taken.header("Subject"), Some("Night"));
+    assert!(taken.data.contains("Hello\r\n.\r\n..two dots\r\n"), "{}", taken.data);
+}
+
+#[tokio::test]
+async fn connections_are_used_again_until_they_have_carried_enough() {
+    let (fake, smtp) = start().await;
+    for _ in 0..=MAX_MAILS {
+        smtp.send(&mail("ada@example.org")).await.unwrap();
+    }
+    assert_eq!(fake.connections(), 2);
+    let many: Vec<Mail> = (0..3 * MAX_IDLE).map(|n| mail(&format!("b{n}@example.org"))).collect();
+    for sent in join_all(many.iter().map(|mail| smtp.send(mail))).await {
+        sent.unwrap();
+    }
+    assert_eq!(fake.taken().len(), usize::try_from(MAX_MAILS).unwrap() + 1 + many.len());
+    assert_eq!(smtp.idle.lock().unwrap().len(), MAX_IDLE);
+}
+
+#[tokio::test]
+async fn a_relay_in_trouble_is_asked_again_later() {
+    let (fake, smtp) = start().await;
+    let faults = [Fault::Busy, Fault::Silent, Fault::Greylists, Fault::TakesAndHangsUp];
+    for fault in faults {
+        fake.misbehave(&[fault]);
+        let sent = smtp.send(&mail("ada@example.org")).await;
+        assert!(matches!(sent, Err(NotSent::Later(_))), "{fault:?}: {sent:?}");
+        assert!(smtp.idle.lock().unwrap().is_empty(), "{fault:?}");
+    }
+    smtp.send(&mail("ada@example.org")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_not_asked_for_again_and_costs_nobody_else_anything() {
+    let (fake, smtp) = start().await;
+    fake.misbehave(&[Fault::RefusesRecipient]);
+    let sent = smtp.send(&mail("nobody@example.org")).await;
+    let Err(NotSent::Refused(why)) = sent else { panic!("{sent:?}") };
+    assert!(why.contains("5.1.1 nobody of that name"), "{why}");
+    smtp.send(&mail("ada@example.org")).await.unwrap();
+    assert_eq!(fake.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_given_up_half_way_is_not_continued_by_the_next() {
+    let (fake, smtp) = start().await;
+    fake.misbehave(&[Fault::TakesSilently]);
+    assert!(matches!(smtp.send(&mail("ada@example.org")).await, Err(NotSent::Later(_))));
+    smtp.send(&mail("bob@example.org")).await.unwrap();
+    let to: Vec<String> = fake.taken().into_iter().map(|taken| taken.to).collect();
+    assert_eq!(to, ["TO:<ada@example.org>", "TO:<bob@example.org>"]);
+    assert_eq!(fake.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_relay_has_closed_is_replaced() {
+    let (fake, smtp) = start().await;
+    fake.misbehave(&[Fault::HangsUpAfterwards]);
+    smtp.send(&mail("ada@example.org")).await.unwrap();
+    let used_at = smtp.idle.lock().unwrap()[0].used_at;
+    smtp.idle.lock().unwrap()[0].used_at = used_at.checked_sub(2 * super::SURELY_ALIVE).unwrap();
+    smtp.send(&mail("bob@example.org")).await.unwrap();
+    assert_eq!((fake.connections(), fake.taken().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_trouble_of_the_relays() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let smtp = Smtp::new(&url).unwrap().patient(PATIENCE);
+    assert!(matches!(smtp.send(&mail("ada@example.org")).await, Err(NotSent::Later(_))));
+}
+
+#[tokio::test]
+async fn starttls_is_not_done_without() {
+    let fake = SmtpFake::start().await;
+    let url = format!("smtp://{}?tls=required", fake.address);
+    let smtp = Smtp::new(&url).unwrap().patient(PATIENCE);
+    assert!(matches!(smtp.send(&mail("ada@example.org")).await, Err(NotSent::Later(_))));
+    assert!(fake.taken().is_empty());
+}
