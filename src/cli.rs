@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use sqlx::PgPool;
 
 use crate::app::{App, connect_postgres};
+use crate::audit;
 use crate::catalog::import::{self, Imported};
 use crate::catalog::manifest::{self, Manifest, generate};
 use crate::config::{Config, Role};
@@ -17,6 +18,7 @@ use crate::demo::seed::{self, Seed};
 use crate::devstack as stack;
 use crate::holds::rebuild;
 use crate::ids::EventId;
+use crate::redis::Redis;
 use crate::serve::{self, Server};
 
 /// Formats of manifests.
@@ -200,12 +202,30 @@ pub async fn organizer(file: Option<&Path>, slug: &str, name: &str) -> anyhow::R
 /// See [`demo`].
 pub async fn audit(
     file: Option<&Path>,
-    _event: Option<&str>,
-    _at_rest: bool,
-    _json: bool,
+    event: Option<&str>,
+    at_rest: bool,
+    json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let _config = load(file)?;
-    Ok(ExitCode::SUCCESS)
+    let config = load(file)?;
+    let pg = postgres(&config).await?;
+    let event = match event {
+        Some(name) => Some(event_named(&pg, name).await?),
+        None => None,
+    };
+    let settings = &config.redis;
+    let redis = if settings.url.is_empty() {
+        None
+    } else {
+        Some(Redis::connect(&settings.url, settings.prefix.clone(), 1).await?)
+    };
+    let scope = audit::Scope { event, at_rest, ..audit::Scope::default() };
+    let report = audit::run(&pg, redis.as_deref(), &scope).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}", report.table());
+    }
+    Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// See `onsale rehydrate --help`.

@@ -62,7 +62,7 @@ pub struct Http {
     pub max_body_bytes: usize,
     /// Largest manifest in bytes.
     pub max_manifest_bytes: usize,
-    /// Seconds until a request's headers must have come.
+    /// Seconds until a request's headers must have come; also how long an idle connection stays.
     pub header_timeout_s: u64,
     /// Seconds until a request must be answered (streams excepted).
     pub request_timeout_s: u64,
@@ -244,7 +244,7 @@ impl Default for Http {
             max_connections: 18_000,
             max_body_bytes: 64 * 1024,
             max_manifest_bytes: 64 * 1024 * 1024,
-            header_timeout_s: 10,
+            header_timeout_s: 30,
             request_timeout_s: 15,
             requests_per_second: 0,
             request_burst: 200,
@@ -416,6 +416,8 @@ impl Config {
                 check(!stripe.webhook_secrets.is_empty(), "payments.stripe.webhook_secrets");
             }
         }
+        let mail = crate::mail::check(&self.mail).err().map(|error| format!("mail: {error:#}"));
+        check(mail.is_none(), &mail.unwrap_or_default());
         check(self.workers.sweep_ms >= 50, "workers.sweep_ms: at least 50");
         check(self.workers.sweep_batch >= 1, "workers.sweep_batch: at least 1");
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }

@@ -45,7 +45,11 @@ pub struct Buyer {
 
 impl Buyer {
     pub async fn new(url: &str) -> Self {
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        // Connections are given up long before the server would close them.
+        let http = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(std::time::Duration::from_secs(5))
+            .build();
         let mut buyer =
             Self { url: url.to_owned(), token: String::new(), http: http.expect("a client") };
         let session = buyer.send(Method::POST, "/v1/sessions", None, None).await.expect(201);

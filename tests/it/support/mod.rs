@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use onsale::audit::{self, Scope};
 use onsale::catalog::manifest::{self, Manifest};
 use onsale::config::{Config, Role};
 use onsale::demo::Secrets;
@@ -14,6 +15,7 @@ use onsale::demo::seed::{self, Seed};
 use onsale::devstack::{Options, Stack};
 use onsale::holds::rebuild;
 use onsale::ids::{EventId, OrganizerId};
+use onsale::redis::Redis;
 use onsale::serve::{self, Server};
 use sqlx::PgPool;
 
@@ -85,6 +87,16 @@ impl Env {
             rebuild::ensure(&server.app, event).await.expect("built");
         }
         TestServer { server, url }
+    }
+
+    /// What the auditor finds once nothing runs any more: nothing.
+    pub async fn audit_at_rest(&self) {
+        let settings = &self.config.redis;
+        let redis = Redis::connect(&settings.url, settings.prefix.clone(), 1).await;
+        let redis = redis.expect("Redis");
+        let scope = Scope { at_rest: true, ..Scope::default() };
+        let report = audit::run(&self.pg, Some(&redis), &scope).await.expect("a report");
+        assert!(report.clean, "{}", report.table());
     }
 
     /// Drops what the test made.

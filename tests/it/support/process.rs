@@ -63,9 +63,8 @@ impl Env {
 }
 
 fn run(arguments: &[&str], config: &Config, variables: &[(&str, &str)]) -> Child {
-    // The whole configuration as a file on standard input's place: a temporary one, removed by
-    // the system's cleaner at the latest.
-    let path = std::env::temp_dir().join(format!("onsale-{}.toml", super::unique()));
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = directory.join(format!("onsale-{}.toml", super::unique()));
     let text = config::Config::try_from(config).expect("a configuration");
     let value: serde_json::Value = text.try_deserialize().expect("a configuration");
     std::fs::write(&path, to_toml(&value)).expect("a file");
