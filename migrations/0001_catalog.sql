@@ -62,6 +62,8 @@ CREATE TABLE epochs (
     event_id       uuid PRIMARY KEY REFERENCES events,
     epoch          integer NOT NULL DEFAULT 0,
     redis_run_id   text,
+    -- The layout of its keys: a program that knows only an older one leaves it alone.
+    layout         integer NOT NULL DEFAULT 0,
     claims_frozen  boolean NOT NULL DEFAULT false
 );
 

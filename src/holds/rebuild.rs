@@ -19,7 +19,7 @@ use crate::catalog::{PUBLIC, store};
 use crate::ids::EventId;
 use crate::orders::{Order, mirror};
 use crate::redis::Trouble;
-use crate::redis::keys::Keys;
+use crate::redis::keys::{Keys, LAYOUT};
 
 /// Records in one pipeline.
 const CHUNK: usize = 2_000;
@@ -31,7 +31,7 @@ const MAX_HINT: usize = 255;
 pub enum Rebuilt {
     /// It was built, under this epoch.
     Built(i32),
-    /// Another node is building it.
+    /// Another node is building it, or has built it in a layout of a newer program.
     Elsewhere,
     /// There was nothing to do.
     Fine,
@@ -115,13 +115,16 @@ async fn build(app: &App, event: EventId, force: bool) -> Result<Rebuilt, Rebuil
         app.catalog.refresh(event).await?;
         return Ok(Rebuilt::Fine);
     }
-    let epoch = sqlx::query_scalar!(
-        "UPDATE epochs SET epoch = epoch + 1, redis_run_id = NULL
-         WHERE event_id = $1 RETURNING epoch",
-        event.0
+    let raised = sqlx::query_scalar!(
+        "UPDATE epochs SET epoch = epoch + 1, redis_run_id = NULL, layout = $2
+         WHERE event_id = $1 AND layout <= $2 RETURNING epoch",
+        event.0,
+        LAYOUT
     )
-    .fetch_one(&app.pg)
+    .fetch_optional(&app.pg)
     .await?;
+    // A newer program has it: this one serves what doesn't need Redis until it is replaced.
+    let Some(epoch) = raised else { return Ok(Rebuilt::Elsewhere) };
     let Some((listing, _)) = store::load(&app.pg, event).await? else {
         return Ok(Rebuilt::NoEvent);
     };

@@ -21,8 +21,9 @@
 use crate::ids::EventId;
 
 /// Raised whenever the meaning of a key or record changes: old and new binaries that disagree
-/// never read each other's data; the newer one rebuilds under its own names.
-const LAYOUT: u32 = 1;
+/// never read each other's data. The newer one rebuilds under its own names, and the older one,
+/// which sees that in Postgres, takes no more holds.
+pub const LAYOUT: i32 = 1;
 
 /// The names of one event's keys in one epoch, written out once.
 #[derive(Clone, Debug)]
