@@ -28,7 +28,7 @@ pub const CHECKS: &[Comparison] = &[
                     } else {
                         "listed, and not taken"
                     };
-                    Finding::new(place, format!("place {place} is {what}"))
+                    Finding::new(&place, format!("place {place} is {what}"))
                 })
                 .collect()
         },
@@ -46,7 +46,7 @@ pub const CHECKS: &[Comparison] = &[
             let free = claims.iter().filter(|(place, _)| !bit(&pair.view.taken, *place));
             free.map(|(place, sold)| {
                 let word = if *sold { "sold" } else { "claimed" };
-                Finding::new(place, format!("place {place} is {word}, and free in Redis"))
+                Finding::new(&place, format!("place {place} is {word}, and free in Redis"))
             })
             .collect()
         },
@@ -77,7 +77,7 @@ pub const CHECKS: &[Comparison] = &[
                 .map(|number| {
                     let (there, here) = (redis.get(number), postgres.get(number));
                     let what = format!("stretch {number}: Redis {there:?}, Postgres {here:?}");
-                    Finding::new(number, what)
+                    Finding::new(&number, what)
                 })
                 .collect()
         },
@@ -129,7 +129,7 @@ fn kills_and_allocations(pair: &Pair) -> Vec<Finding> {
         found.extend(differences(redis, postgres).map(|(place, in_redis)| {
             let (yes, no) = if in_redis { ("Redis", "Postgres") } else { ("Postgres", "Redis") };
             let words = format!("place {place} is {what} in {yes}, not in {no}");
-            Finding::new(format!("{what} {place}"), words)
+            Finding::new(&format!("{what} {place}"), words)
         }));
     };
     differ("killed", &pair.view.kills, &bitmap(&|killed, _| killed));
@@ -161,7 +161,7 @@ fn hints(pair: &Pair) -> Vec<Finding> {
                     "stretch {number} has {longest} free neighbours for channel {channel}, its \
                      hint says {hint}"
                 );
-                found.push(Finding::new(number, what));
+                found.push(Finding::new(&number, what));
             }
         }
     }

@@ -39,7 +39,7 @@ pub const CHECKS: &[Comparison] = &[
                     let account = accounts.filter(|_| name.starts_with("a:"));
                     let most = account.or_else(|| limits.get(name.as_str()).copied())?;
                     let what = format!("{name} counts {n}, its limit is {most}");
-                    (n > most).then(|| Finding::new(name, what))
+                    (n > most).then(|| Finding::new(&name, what))
                 })
                 .collect()
         },
@@ -60,7 +60,7 @@ pub const CHECKS: &[Comparison] = &[
             if sum == capacity {
                 return Vec::new();
             }
-            vec![Finding::new("drawer", format!("{drawer:?} add up to {sum} of {capacity}"))]
+            vec![Finding::new(&"drawer", format!("{drawer:?} add up to {sum} of {capacity}"))]
         },
     },
     Comparison {
@@ -79,7 +79,7 @@ pub const CHECKS: &[Comparison] = &[
             if redis == postgres {
                 return Vec::new();
             }
-            vec![Finding::new("drawer", format!("Redis: {redis:?}; Postgres: {postgres:?}"))]
+            vec![Finding::new(&"drawer", format!("Redis: {redis:?}; Postgres: {postgres:?}"))]
         },
     },
 ];
@@ -190,7 +190,7 @@ fn counters(pair: &Pair) -> Vec<Finding> {
         .map(|name| (name, count(counters, name), count(&records, name)))
         .filter(|(_, counter, recount)| counter != recount)
         .map(|(name, counter, recount)| {
-            Finding::new(name, format!("counter {name} is {counter}, records make {recount}"))
+            Finding::new(&name, format!("counter {name} is {counter}, records make {recount}"))
         })
         .collect()
 }

@@ -17,7 +17,7 @@ pub const CHECKS: &[Comparison] = &[
         compares: Compares::Redis,
         find: |pair| {
             let ids = pair.view.unreadable.iter();
-            ids.map(|id| Finding::new(id, format!("hold {id} can't be read"))).collect()
+            ids.map(|id| Finding::new(&id, format!("hold {id} can't be read"))).collect()
         },
     },
     Comparison {
@@ -36,7 +36,7 @@ pub const CHECKS: &[Comparison] = &[
                     if let Some(other) = owners.insert(held.place, id) {
                         let place = held.place;
                         let what = format!("place {place} is listed by hold {id} and {other}");
-                        found.push(Finding::new(place, what));
+                        found.push(Finding::new(&place, what));
                     }
                 }
             }
@@ -78,11 +78,11 @@ pub const CHECKS: &[Comparison] = &[
                 .live()
                 .filter(|(_, record)| record.step == Step::Held && late(record.deadline_ms));
             let held = held.map(|(id, record)| {
-                Finding::new(id, format!("hold {id} was to end at {} ms", record.deadline_ms))
+                Finding::new(&id, format!("hold {id} was to end at {} ms", record.deadline_ms))
             });
             let claiming = pair.view.claiming.iter().filter(|(_, since)| late(**since));
             let claiming = claiming.map(|(id, since)| {
-                Finding::new(id, format!("hold {id} is claiming since {since} ms"))
+                Finding::new(&id, format!("hold {id} is claiming since {since} ms"))
             });
             held.chain(claiming).collect()
         },
@@ -97,13 +97,13 @@ fn records_and_orders(pair: &Pair) -> Vec<Finding> {
             continue;
         }
         let Some(what) = difference(order, pair.view.records.get(id)) else { continue };
-        found.push(Finding::new(id, format!("order {}: its record {id} {what}", order.id)));
+        found.push(Finding::new(&id, format!("order {}: its record {id} {what}", order.id)));
     }
     for (id, record) in pair.view.live() {
         let claims = matches!(record.step, Step::Claimed | Step::Sold);
         if claims && !pair.books.orders.contains_key(id) && !pair.books.pending.contains(id) {
             let what = format!("record {id} is {:?}, and no such order has claims", record.step);
-            found.push(Finding::new(id, what));
+            found.push(Finding::new(&id, what));
         }
     }
     found
@@ -134,7 +134,8 @@ fn clocks(pair: &Pair) -> Vec<Finding> {
             Step::Claimed | Step::Sold => continue,
         };
         if !watched {
-            found.push(Finding::new(id, format!("hold {id} is {:?} without {clock}", record.step)));
+            found
+                .push(Finding::new(&id, format!("hold {id} is {:?} without {clock}", record.step)));
         }
     }
     let watches = [
@@ -146,7 +147,7 @@ fn clocks(pair: &Pair) -> Vec<Finding> {
         let step_of = |id: &String| view.records.get(id).map(|record| record.step);
         for id in ids.keys().filter(|id| step_of(id) != Some(step)) {
             let what = format!("hold {id} is among the {name}, and is {:?}", step_of(id));
-            found.push(Finding::new(format!("{name} {id}"), what));
+            found.push(Finding::new(&format!("{name} {id}"), what));
         }
     }
     found
