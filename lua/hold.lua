@@ -7,7 +7,9 @@
 --       5 deadlines  zset    id -> deadline (ms) of held records
 --       6 counts     hash    "a:<account>" places, "o:<offer>" places, "p:<promo>" uses
 --       7 stretches  string  8 bytes each: first place, length (big-endian u32)
---       8 hints      string  1 byte each: longest free run of a stretch is at most this
+--       8 hints      string  1 byte each: longest free run of a stretch is at most this, in any
+--                            channel
+--       9 kills      bitmap  places not for sale in any channel
 -- ARGV  1 epoch   2 id   3 digest of the request   4 account   5 account limit (0 none)
 --       6 time to live (ms)   7 "1": hold an equivalent if chosen places are taken
 --       8 orphan rule: taken places from which on it is relaxed ("" = rule off)
@@ -54,18 +56,19 @@ local mine = {} -- place -> true: chosen by this call
 local picked = {} -- {place, stretch, offer, tier} in the order of the lines
 local looked = 0
 
--- The free flags of a stretch, 1-based, and nothing of what this call chose.
-local function free_flags(first, length)
+-- The free flags of a stretch, 1-based: neither taken, nor in the bitmap `blocked`, nor `chosen`.
+local function free_flags(first, length, blocked, chosen)
     local from, to = first / 8, floor((first + length - 1) / 8)
     local t = call('GETRANGE', KEYS[2], from, to)
-    local b = call('GETRANGE', KEYS[3], from, to)
+    local b = call('GETRANGE', blocked, from, to)
     local flags, i = {}, 0
     for at = 1, to - from + 1 do
+        -- A stretch that was added may lie beyond the end of a bitmap.
         local v = bor(byte(t, at) or 0, byte(b, at) or 0)
         for shift = 7, 0, -1 do
             i = i + 1
             if i > length then break end
-            flags[i] = band(rshift(v, shift), 1) == 0 and not mine[first + i - 1]
+            flags[i] = band(rshift(v, shift), 1) == 0 and not chosen[first + i - 1]
         end
     end
     return flags
@@ -107,7 +110,8 @@ end
 -- Finds n neighbours in the stretches "from-to,...": first place and stretch, or nil.
 local function best(ranges, n)
     local low = string.char(n)
-    if string.find(low, '%p') then low = '%' .. low end
+    -- An escaped character can't begin a range: "%" stands alone, and the range after it.
+    if low == '%' then low = '%%&' end
     local pattern = '[' .. low .. '-\255]'
     local fallback_place, fallback_stretch, after, longest = nil, nil, 0, 0
     for from, to in string.gmatch(ranges, '(%d+)-(%d+)') do
@@ -118,10 +122,14 @@ local function best(ranges, n)
             if looked > MAX_STRETCHES then return fallback_place, fallback_stretch, longest end
             local stretch = from + at - 1
             local first, length = stretch_at(stretch)
-            local index, orphan, run = fit(free_flags(first, length), length, n)
+            local flags = free_flags(first, length, KEYS[3], mine)
+            local index, orphan, run = fit(flags, length, n)
             if run > longest then longest = run end
             if not index then
-                call('SETRANGE', KEYS[8], stretch, string.char(math.min(run, 255)))
+                -- What this channel can't sell another can, and what this call chose may yet be
+                -- refused: the bound counts both as free.
+                local _, _, bound = fit(free_flags(first, length, KEYS[9], {}), length, n)
+                call('SETRANGE', KEYS[8], stretch, string.char(math.min(bound, 255)))
             elseif not orphan or ARGV[8] == '' then
                 return first + index - 1, stretch, longest
             elseif not fallback_place then
@@ -163,6 +171,12 @@ local function take_best(ranges, n, line, split)
     return true, longest
 end
 
+-- Bytes of a bitmap; those beyond its end are 0.
+local function bytes_of(bitmap, from, to)
+    local bytes = call('GETRANGE', bitmap, from, to)
+    return bytes .. string.rep('\0', to - from + 1 - #bytes)
+end
+
 -- n units of areas: full bytes are skipped at the speed of string.find.
 local function take_area(ranges, n, line)
     local left = n
@@ -170,8 +184,7 @@ local function take_area(ranges, n, line)
         for stretch = tonumber(from), tonumber(to) do
             local first, length = stretch_at(stretch)
             local start, stop = first / 8, floor((first + length - 1) / 8)
-            local t = call('GETRANGE', KEYS[2], start, stop)
-            local b = call('GETRANGE', KEYS[3], start, stop)
+            local t, b = bytes_of(KEYS[2], start, stop), bytes_of(KEYS[3], start, stop)
             local at = 1
             while left > 0 do
                 local x = string.find(t, '[^\255]', at)
@@ -198,48 +211,59 @@ local function take_area(ranges, n, line)
     return false
 end
 
--- Chosen places: what is taken of them, and what they would strand.
-local function take_chosen(what, line, relaxed)
-    local taken, orphans = {}, {}
+-- Takes chosen places; returns those that are not free.
+local rows, rows_in_order = {}, {} -- stretches with chosen places, and how they were before
+local function take_chosen(what, line)
+    local taken = {}
     for stretch, first, length, watch, places in
         string.gmatch(what, '(%d+):(%d+):(%d+):(%d):([%d%.]+)') do
-        first, length = tonumber(first), tonumber(length)
-        local before = free_flags(first, length)
-        local after = {}
-        for i = 1, length do after[i] = before[i] end
-        for place in string.gmatch(places, '%d+') do
-            local i = place - first + 1
-            if before[i] then
-                after[i] = false
-                take(tonumber(place), tonumber(stretch), line)
+        local row = rows[stretch]
+        if not row then
+            first, length = tonumber(first), tonumber(length)
+            row = {first, length, watch == '1', free_flags(first, length, KEYS[3], mine)}
+            rows[stretch] = row
+            rows_in_order[#rows_in_order + 1] = row
+        end
+        for text in string.gmatch(places, '%d+') do
+            local place = tonumber(text)
+            if row[4][place - row[1] + 1] and not mine[place] then
+                take(place, tonumber(stretch), line)
             else
                 taken[#taken + 1] = place
             end
         end
-        if watch == '1' and not relaxed then
-            local i = 1
-            while i <= length do
-                -- A free run as it was before, i .. j - 1: of it remain `rest` places.
-                local j, rest, alone = i, 0, {}
-                while j <= length and before[j] do
-                    if after[j] then
-                        rest = rest + 1
-                        if not (j > i and after[j - 1]) and not (before[j + 1] and after[j + 1])
-                        then
-                            alone[#alone + 1] = first + j - 1
-                        end
+    end
+    return taken
+end
+
+-- Places that the chosen ones of all lines together would strand.
+local function stranded()
+    local orphans = {}
+    for _, row in ipairs(rows_in_order) do
+        local first, length, before, after = row[1], row[2], row[4], {}
+        local i = row[3] and 1 or length + 1
+        while i <= length do
+            -- A free run as it was before, i .. j - 1: of it remain `rest` places.
+            local j, rest, alone = i, 0, {}
+            while j <= length and before[j] do
+                after[j] = not mine[first + j - 1]
+                if after[j] then
+                    rest = rest + 1
+                    local beside = before[j + 1] and not mine[first + j]
+                    if not (j > i and after[j - 1]) and not beside then
+                        alone[#alone + 1] = first + j - 1
                     end
-                    j = j + 1
                 end
-                -- One left over of the whole run could not be helped.
-                if rest > 1 and rest < j - i then
-                    for _, place in ipairs(alone) do orphans[#orphans + 1] = place end
-                end
-                i = j + 1
+                j = j + 1
             end
+            -- One left over of the whole run could not be helped.
+            if rest > 1 and rest < j - i then
+                for _, place in ipairs(alone) do orphans[#orphans + 1] = place end
+            end
+            i = j + 1
         end
     end
-    return taken, orphans
+    return orphans
 end
 
 -- Whether asking again after a sweep may help.
@@ -247,8 +271,6 @@ local function due()
     return #call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 1)
 end
 
-local relaxed = ARGV[8] == ''
-local taken_before = nil
 local word, all_taken = 'held', {}
 local offers, order_of_offers, total = {}, {}, 0
 local lines = (#ARGV - 12) / 9
@@ -288,37 +310,38 @@ if ARGV[9] ~= '' and ARGV[10] ~= '-1'
 end
 
 -- Chosen places first: a best-available line must not take what another line names.
-for pass = 1, 2 do
-    for line = 1, lines do
-        local a = 12 + (line - 1) * 9
-        local kind, n, what = ARGV[a + 1], tonumber(ARGV[a + 7]), ARGV[a + 8]
-        if kind == 'p' and pass == 1 then
-            local before = #picked
-            if not relaxed and not taken_before then
-                -- Near the end of the sale an orphan is better than an unsold pair.
-                taken_before = call('BITCOUNT', KEYS[2])
-                relaxed = taken_before >= tonumber(ARGV[8])
+for line = 1, lines do
+    local a = 12 + (line - 1) * 9
+    if ARGV[a + 1] == 'p' then
+        local before = #picked
+        local taken = take_chosen(ARGV[a + 8], line)
+        if #taken > 0 then
+            for _, place in ipairs(taken) do all_taken[#all_taken + 1] = place end
+            if ARGV[7] ~= '1' or ARGV[a + 9] == '' then word = 'taken' end
+            for i = #picked, before + 1, -1 do
+                mine[picked[i][1]] = nil
+                picked[i] = nil
             end
-            local taken, orphans = take_chosen(what, line, relaxed)
-            if #taken > 0 then
-                for _, place in ipairs(taken) do all_taken[#all_taken + 1] = place end
-                if ARGV[7] ~= '1' or ARGV[a + 9] == '' then word = 'taken' end
-                for i = #picked, before + 1, -1 do
-                    mine[picked[i][1]] = nil
-                    picked[i] = nil
-                end
-            elseif #orphans > 0 then
-                return {'orphan', table.concat(orphans, ',')}
-            end
-        elseif kind ~= 'p' and pass == 2 and word ~= 'taken' then
-            local ok, longest
-            if kind == 'a' then
-                ok, longest = take_area(what, n, line), 0
-            else
-                ok, longest = take_best(what, n, line, kind == 's')
-            end
-            if not ok then return {'none', line, longest, due()} end
         end
+    end
+end
+-- Near the end of the sale an orphan is better than an unsold pair.
+if #picked > 0 and word ~= 'taken' and ARGV[8] ~= ''
+    and call('BITCOUNT', KEYS[2]) < tonumber(ARGV[8]) then
+    local orphans = stranded()
+    if #orphans > 0 then return {'orphan', table.concat(orphans, ',')} end
+end
+for line = 1, lines do
+    local a = 12 + (line - 1) * 9
+    local kind, n, what = ARGV[a + 1], tonumber(ARGV[a + 7]), ARGV[a + 8]
+    if kind ~= 'p' and word ~= 'taken' then
+        local ok, longest
+        if kind == 'a' then
+            ok, longest = take_area(what, n, line), 0
+        else
+            ok, longest = take_best(what, n, line, kind == 's')
+        end
+        if not ok then return {'none', line, longest, due()} end
     end
 end
 if #all_taken > 0 then

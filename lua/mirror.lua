@@ -58,6 +58,7 @@ for a = 3, #ARGV, 6 do
             call('HSET', KEYS[3], id, state .. tail)
             call('ZREM', KEYS[4], id)
             call('ZREM', KEYS[5], id)
+            moved = true -- snapshots carry the counts
         end
     else
         local free = true

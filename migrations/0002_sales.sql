@@ -214,7 +214,9 @@ CREATE TRIGGER orders_edge BEFORE UPDATE OF status ON orders
 
 CREATE FUNCTION attempts_edge() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.status <> OLD.status AND (OLD.status IN ('succeeded', 'cancelled')
+    -- Money may come although the provider had said that it would not.
+    IF NEW.status <> OLD.status AND (OLD.status = 'succeeded'
+        OR OLD.status = 'cancelled' AND NEW.status <> 'succeeded'
         OR NEW.status = 'open' AND OLD.status <> 'processing') THEN
         RAISE EXCEPTION 'attempt % cannot go from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'attempts_edge';

@@ -199,7 +199,8 @@ $$;
 -- Settlement: charges that the provider states. Outcomes: 'paid'; 'already'; 'duplicate' (this
 -- event of the provider was handled before); 'late' (the places had been released; the order
 -- waits to take them again); 'unwanted' (another amount, or a second charge: a refund is due);
--- 'unknown' (no such order or attempt here); 'contradiction' (the provider had said cancelled).
+-- 'unknown' (no such order or attempt here); 'contradiction' (the provider had said cancelled,
+-- and the order goes on without this attempt).
 CREATE FUNCTION settle_charges(
     p_provider text[], p_event text[], p_order uuid[], p_attempt uuid[], p_reference text[],
     p_charged bigint[], p_currency text[]
@@ -232,7 +233,7 @@ BEGIN
             CASE WHEN o.status = 'open' THEN 'paid' ELSE 'already' END
         WHEN a.id IS NULL THEN 'unknown'
         WHEN a.status = 'succeeded' THEN 'already'
-        WHEN a.status = 'cancelled' THEN 'contradiction'
+        WHEN a.status = 'cancelled' AND o.status <> 'released' THEN 'contradiction'
         WHEN p_charged[i] <> o.total OR p_currency[i] <> o.currency THEN 'unwanted'
         WHEN o.status IN ('open', 'cancelling') THEN 'paid'
         WHEN o.status = 'released' THEN 'late'
@@ -304,6 +305,9 @@ BEGIN
     SELECT o.status INTO v_status FROM orders o WHERE o.id = p_order FOR UPDATE;
     IF v_status = 'open' THEN
         UPDATE orders SET status = 'cancelling', changed_at = now() WHERE id = p_order;
+        -- Whoever begins this may die, or get no answer, long before the order's time is over.
+        INSERT INTO payment_deadlines (due_at, orders)
+        VALUES (now() + interval '2 seconds', ARRAY[p_order]);
         v_status := 'cancelling';
     END IF;
     RETURN coalesce(v_status, 'unknown');

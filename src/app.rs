@@ -72,6 +72,8 @@ pub struct App {
     pub per_address: PerAddress,
     /// Events being rebuilt by this process.
     pub rebuilding: DashMap<EventId, ()>,
+    /// Turns at rebuilding.
+    pub rebuilds: Semaphore,
     this: Weak<Self>,
 }
 
@@ -147,6 +149,7 @@ impl App {
             drawers: DashMap::new(),
             streams: Arc::new(Semaphore::new(config.http.max_streams)),
             rebuilding: DashMap::new(),
+            rebuilds: Semaphore::new((config.database.connections as usize / 4).max(1)),
             config,
             pg,
             redis: redis.clone(),

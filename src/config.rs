@@ -11,6 +11,8 @@ use crate::payments::{sandbox, stripe};
 
 /// Prefix of environment variables: `ONSALE_REDIS__PREFIX` sets `redis.prefix`.
 pub const ENV_PREFIX: &str = "ONSALE";
+/// Variables with that prefix that are no settings.
+const NO_SETTINGS: [&str; 3] = ["ONSALE_CONFIG", "ONSALE_DEVSTACK_IGNORE_SYSTEM", "ONSALE_DIE_AT"];
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -320,6 +322,14 @@ impl Default for Log {
     }
 }
 
+/// Misspelt settings are refused, so what is none must not be read as one.
+fn settings_in_environment() -> std::collections::HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !NO_SETTINGS.contains(&name.as_str()))
+        .collect()
+}
+
 /// What is wrong with a configuration.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -346,7 +356,8 @@ impl Config {
             .prefix_separator("_")
             .separator("__")
             .try_parsing(true)
-            .list_separator(",");
+            .list_separator(",")
+            .source(Some(settings_in_environment()));
         for list in lists {
             environment = environment.with_list_parse_key(list);
         }

@@ -214,6 +214,8 @@ pub struct EventItem {
     pub name: String,
     /// Where.
     pub venue: String,
+    /// IANA name of the venue's time zone.
+    pub time_zone: String,
     /// When (RFC 3339).
     #[schema(value_type = String, format = DateTime)]
     pub starts_at: Timestamp,
@@ -258,7 +260,7 @@ pub async fn list(
 /// If Postgres fails.
 pub async fn page(app: &App, cursor: Option<Uuid>) -> Result<EventPage, Problem> {
     let rows = sqlx::query!(
-        r#"SELECT e.id, e.slug, e.name, v.name AS venue, e.status,
+        r#"SELECT e.id, e.slug, e.name, v.name AS venue, v.time_zone, e.status,
                   e.starts_at AS "starts_at: SqlTimestamp"
            FROM events e JOIN venues v ON v.id = e.venue_id
            WHERE e.status <> 'draft'
@@ -277,6 +279,7 @@ pub async fn page(app: &App, cursor: Option<Uuid>) -> Result<EventPage, Problem>
                 slug: row.slug,
                 name: row.name,
                 venue: row.venue,
+                time_zone: row.time_zone,
                 starts_at: row.starts_at.to_jiff(),
                 status: EventStatus::from_word(&row.status)?,
             })

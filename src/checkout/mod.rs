@@ -96,9 +96,10 @@ pub async fn checkout(
 ) -> Result<CheckedOut, Problem> {
     let wanted = parse(request)?;
     let record = match begin(&app, &sale, hold, account).await? {
-        Begun::Claiming(record) | Begun::Claimed(record) => record,
-        Begun::Expired | Begun::Gone => {
-            // An order outlives its hold's record: a late repeat is answered from Postgres.
+        Begun::Claiming(record) => record,
+        Begun::Claimed(_) | Begun::Expired | Begun::Gone => {
+            // A repeat is answered from Postgres: an order outlives its hold's record, and a
+            // record that was rebuilt from it no longer has the prices.
             return match orders::store::find(&app.pg, hold.order()).await? {
                 Some(order) if order.account == account => repeated(&app, order, &wanted).await,
                 _ => Err(Problem::new(Code::HoldGone)),
@@ -170,7 +171,7 @@ fn claim_job(
 
 /// The same checkout again: the order it made before, if it was the same.
 async fn repeated(app: &App, order: Order, wanted: &Wanted) -> Result<CheckedOut, Problem> {
-    if order.status == OrderStatus::Abandoned {
+    if matches!(order.status, OrderStatus::Abandoned | OrderStatus::Retake) {
         return Err(Problem::new(Code::HoldGone));
     }
     if order.digest != wanted.digest {

@@ -260,7 +260,10 @@ async fn ask(
     let reply = args.eval(&app.redis, sale, &scripts::SNAPSHOT, &keys).await?;
     match (reply.word(), known) {
         (Some("stale"), _) => Ok(None),
-        (Some("same"), Some(known)) => Ok(Some(Arc::new(known.again()))),
+        (Some("same"), Some(known)) => {
+            let again = known.again(&reply);
+            Ok(Some(Arc::new(again.ok_or_else(|| reply.bad(&scripts::SNAPSHOT))?)))
+        }
         (Some("snapshot"), _) => {
             let read = Snapshot::read(&sale.listing, sale.epoch, &reply);
             Ok(Some(Arc::new(read.ok_or_else(|| reply.bad(&scripts::SNAPSHOT))?)))
@@ -290,20 +293,21 @@ impl Snapshot {
         })
     }
 
-    fn again(&self) -> Self {
-        Self {
+    /// The same bits, seen again: orders may have been paid meanwhile, which moves no bit.
+    fn again(&self, reply: &Reply) -> Option<Self> {
+        Some(Self {
             epoch: self.epoch,
             seq: self.seq,
             state: self.state.clone(),
             taken: self.taken.clone(),
             blocked: self.blocked.clone(),
             kills: self.kills.clone(),
-            claimed: self.claimed,
-            sold: self.sold,
+            claimed: reply.number(3)?,
+            sold: reply.number(4)?,
             body: self.body.clone(),
             etag: self.etag.clone(),
             seen: Instant::now(),
-        }
+        })
     }
 
     /// Whether the public can get this place.

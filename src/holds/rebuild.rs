@@ -23,6 +23,8 @@ use crate::redis::keys::{Keys, LAYOUT};
 
 /// Records in one pipeline.
 const CHUNK: usize = 2_000;
+/// The lock's transaction is idle while the event is built.
+const LOCK_TIMEOUT: &str = "SET LOCAL idle_in_transaction_session_timeout = '120s'";
 /// The longest free run that a hint can name.
 const MAX_HINT: usize = 255;
 
@@ -51,19 +53,44 @@ pub enum RebuildError {
     /// Redis, in mid-build.
     #[error(transparent)]
     Redis(#[from] redis::RedisError),
-    /// Redis was replaced in mid-build.
-    #[error("Redis was restarted during the rebuild")]
+    /// Redis was replaced or emptied in mid-build.
+    #[error("Redis was restarted or flushed during the rebuild")]
     Restarted,
+}
+
+/// Why an event is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Redis may have lost it.
+    Lost,
+    /// What it has in this epoch contradicts Postgres.
+    Wrong(i32),
+    /// Somebody wants it.
+    Wanted,
 }
 
 /// Starts a rebuild in the background, unless this process is at it already.
 pub fn request(app: &App, event: EventId) {
+    start(app, event, Why::Lost);
+}
+
+/// The same for an event whose records contradict Postgres in this epoch. Once another epoch has
+/// begun there is nothing to do, however many processes have noticed.
+pub fn request_instead_of(app: &App, event: EventId, epoch: i32) {
+    start(app, event, Why::Wrong(epoch));
+}
+
+fn start(app: &App, event: EventId, why: Why) {
     let Some(app) = app.arc() else { return };
     if app.rebuilding.insert(event, ()).is_some() {
         return;
     }
     app.tasks.clone().spawn(async move {
-        if let Err(error) = ensure(&app, event).await {
+        // Each needs two connections at once: were all of them first ones, none would go on.
+        let turn = app.rebuilds.acquire().await;
+        let built = build(&app, event, why).await;
+        drop(turn);
+        if let Err(error) = built {
             tracing::warn!(%event, %error, "an event can't be rebuilt yet");
         }
         app.rebuilding.remove(&event);
@@ -75,7 +102,7 @@ pub fn request(app: &App, event: EventId) {
 /// # Errors
 /// See [`RebuildError`].
 pub async fn ensure(app: &App, event: EventId) -> Result<Rebuilt, RebuildError> {
-    build(app, event, false).await
+    build(app, event, Why::Lost).await
 }
 
 /// Builds the event's state anew, whatever is there. Holds of the old epoch die.
@@ -83,14 +110,15 @@ pub async fn ensure(app: &App, event: EventId) -> Result<Rebuilt, RebuildError> 
 /// # Errors
 /// See [`RebuildError`].
 pub async fn force(app: &App, event: EventId) -> Result<Rebuilt, RebuildError> {
-    build(app, event, true).await
+    build(app, event, Why::Wanted).await
 }
 
-async fn build(app: &App, event: EventId, force: bool) -> Result<Rebuilt, RebuildError> {
+async fn build(app: &App, event: EventId, why: Why) -> Result<Rebuilt, RebuildError> {
     let started = Instant::now();
     let link = app.redis.link().ok_or(Trouble::Down)?;
     // One node at a time: the lock lives as long as this transaction.
     let mut lock = app.pg.begin().await?;
+    sqlx::query(LOCK_TIMEOUT).execute(&mut *lock).await?;
     let locked = sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_xact_lock(hashtext('onsale rebuild'), hashtext($1)) AS "ok!""#,
         event.to_string()
@@ -111,7 +139,13 @@ async fn build(app: &App, event: EventId, force: bool) -> Result<Rebuilt, Rebuil
     let head = Keys::new(&app.redis.prefix, event, known.epoch).head;
     let seen: Option<i32> =
         redis::cmd("HGET").arg(&head).arg("epoch").query_async(&mut bulk).await?;
-    if !force && known.run_id.as_deref() == Some(&link.run_id) && seen == Some(known.epoch) {
+    let intact = known.run_id.as_deref() == Some(&link.run_id) && seen == Some(known.epoch);
+    let fine = match why {
+        Why::Lost => intact,
+        Why::Wrong(epoch) => intact && known.epoch != epoch,
+        Why::Wanted => false,
+    };
+    if fine {
         app.catalog.refresh(event).await?;
         return Ok(Rebuilt::Fine);
     }
@@ -293,7 +327,7 @@ async fn publish(
     keys: &Keys,
     listing: &Listing,
     epoch: i32,
-) -> redis::RedisResult<()> {
+) -> Result<(), RebuildError> {
     let mut pipeline = Pipeline::new();
     pipeline.atomic();
     pipeline.del(&keys.head).ignore();
@@ -303,7 +337,14 @@ async fn publish(
         .arg(&keys.head)
         .arg(&["state", status, "seq", "1", "epoch", &epoch.to_string()])
         .ignore();
-    pipeline.exec_async(bulk).await
+    // What was filled first is still there: then so is all that was filled after it.
+    pipeline.exists(&keys.taken);
+    let (filled,): (bool,) = pipeline.query_async(bulk).await?;
+    if !filled {
+        redis::cmd("DEL").arg(&keys.head).exec_async(bulk).await?;
+        return Err(RebuildError::Restarted);
+    }
+    Ok(())
 }
 
 async fn forget(

@@ -215,6 +215,7 @@ pub async fn hold(redis: &Redis, sale: &Sale, asker: &Asker, plan: &Plan) -> Res
         &keys.counts,
         &keys.stretches,
         &keys.hints,
+        &keys.kills,
     ];
     let reply = args.eval(redis, sale, &scripts::HOLD, &keys).await?;
     read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))

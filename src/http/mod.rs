@@ -38,11 +38,11 @@ pub fn router(app: &Arc<App>) -> Router {
         SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
     Router::new()
         .merge(api)
-        .merge(openapi::documents(document))
+        .merge(openapi::documents(app, &document))
         .merge(health::routes())
         .merge(crate::web::routes(app))
         .merge(crate::mail::http::routes(app))
-        .fallback(|| async { Problem::new(Code::NotFound) })
+        .fallback(crate::web::missing)
         .method_not_allowed_fallback(|| async { Problem::new(Code::Method) })
         .layer(body_limit)
         .layer(CompressionLayer::new().gzip(true).compress_when(compress))
@@ -103,6 +103,8 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Pages say it themselves.
+    let referrer = headers.entry(header::REFERRER_POLICY);
+    referrer.or_insert(HeaderValue::from_static("no-referrer"));
     response
 }

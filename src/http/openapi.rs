@@ -86,14 +86,15 @@ pub fn document() -> utoipa::openapi::OpenApi {
     routes().split_for_parts().1
 }
 
-/// `/openapi.json`, `/docs` and `/problems/{code}`.
-pub fn documents(document: utoipa::openapi::OpenApi) -> Router<Arc<App>> {
+/// `/openapi.json` and `/docs`.
+pub fn documents(app: &Arc<App>, document: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
     let json = document.to_json().unwrap_or_default();
-    let page = crate::web::docs::page(&document);
+    let page = crate::web::docs::page(document);
+    let docs = Router::new().route("/docs", get(move || async move { Html(page) }));
     Router::new()
         .route(
             "/openapi.json",
             get(move || async move { ([(header::CONTENT_TYPE, "application/json")], json) }),
         )
-        .route("/docs", get(move || async move { Html(page) }))
+        .merge(crate::web::dressed(app, docs))
 }

@@ -168,6 +168,18 @@ impl Problem {
         self
     }
 
+    /// What is wrong, if it was said.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// A further member.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        self.more.get(name)
+    }
+
     /// Asks the client to wait.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {

@@ -65,8 +65,8 @@ pub enum MirrorError {
     #[error("the event is being rebuilt")]
     Stale,
     /// Another record lists these places: the event must be rebuilt.
-    #[error("the records of event {0} contradict Postgres")]
-    Conflict(EventId),
+    #[error("the records of event {0} contradict Postgres in epoch {1}")]
+    Conflict(EventId, i32),
 }
 
 impl Mirror {
@@ -176,7 +176,7 @@ pub async fn apply(redis: &Redis, sale: &Sale, entries: &[MirrorEntry]) -> Resul
         if !conflicts.is_empty() {
             let event = sale.listing.event.id;
             tracing::error!(%event, ?conflicts, "records contradict Postgres");
-            return Err(MirrorError::Conflict(event));
+            return Err(MirrorError::Conflict(event, sale.epoch));
         }
     }
     Ok(())
@@ -280,9 +280,9 @@ pub async fn run_once(app: &App) -> Result<bool, MirrorError> {
     for row in &rows {
         match orders(app, &row.orders).await {
             Ok(()) => done.push(row.id),
-            Err(MirrorError::Conflict(event)) => {
+            Err(MirrorError::Conflict(event, epoch)) => {
                 // Redis has it wrong as a whole: build it anew, which includes this row.
-                crate::holds::rebuild::request(app, event);
+                crate::holds::rebuild::request_instead_of(app, event, epoch);
             }
             Err(error) => tracing::debug!(%error, "a mirror row has to wait"),
         }

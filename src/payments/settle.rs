@@ -208,12 +208,36 @@ pub async fn receive(app: &App, event: WebhookEvent) -> Result<(), Problem> {
             .await?;
             Ok(())
         }
-        Happening::Refund(refund) => take_refund(app, &refund).await,
+        Happening::Refund(refund) => {
+            catch_up(app, &refund.intent).await?;
+            take_refund(app, &refund).await
+        }
         Happening::Dispute { intent, reference, state } => {
+            catch_up(app, &intent).await?;
             take_dispute(app, &intent, &reference, state).await
         }
         Happening::Ignored => Ok(()),
     }
+}
+
+/// Refunds and disputes are of payments that succeeded: where that isn't known yet, events have
+/// come out of order, and the provider is asked first.
+async fn catch_up(app: &App, intent: &str) -> Result<(), Problem> {
+    let order = sqlx::query_scalar!(
+        "SELECT order_id FROM attempts
+         WHERE provider = $1 AND reference = $2 AND status IN ('open', 'processing')",
+        app.gateway.name(),
+        intent
+    )
+    .fetch_optional(&app.pg)
+    .await?;
+    let Some(order) = order else { return Ok(()) };
+    for attempt in orders::store::attempts(&app.pg, OrderId(order)).await? {
+        if attempt.reference.as_deref() == Some(intent) {
+            ask_provider(app, &attempt).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The order and attempt of an intent: from its metadata, or from its reference.

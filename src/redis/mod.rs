@@ -12,7 +12,7 @@ pub mod keys;
 pub mod scripts;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -32,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between attempts to connect, and between checks of an idle link.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_millis(500);
+/// A link that has given no answer for so long is made anew: where a packet filter or a dead
+/// machine swallows everything, the system notices only after many minutes.
+const MAX_SILENCE: Duration = Duration::from_secs(2);
 /// Requests that may wait for one connection's writer.
 const PIPELINE_BUFFER: usize = 1_000;
 /// Exclusive connections for bulk work.
@@ -63,6 +66,9 @@ pub struct Link {
     connections: Vec<MultiplexedConnection>,
     turn: AtomicUsize,
     broken: AtomicBool,
+    born: std::time::Instant,
+    /// Since when no answer came, in milliseconds after `born`; 0 while answers come.
+    silent_since_ms: AtomicU64,
 }
 
 /// The way to Redis.
@@ -151,7 +157,10 @@ impl Redis {
         metrics::histogram!("onsale_script_seconds", "script" => script.name)
             .record(started.elapsed().as_secs_f64());
         match answer {
-            Ok(Value::Array(reply)) => Ok(reply),
+            Ok(Value::Array(reply)) => {
+                link.heard();
+                Ok(reply)
+            }
             Ok(other) => Err(Trouble::BadReply(script.name, format!("{other:?}"))),
             Err(error) => Err(self.judge(&link, error)),
         }
@@ -167,8 +176,10 @@ impl Redis {
                 true
             }
             ErrorKind::Server(_) => true,
+            // Other words of the server, such as OOM.
+            _ if error.code().is_some() => true,
             _ => {
-                if !error.is_timeout() {
+                if !error.is_timeout() || link.is_silent_too_long() {
                     link.broken.store(true, Ordering::Relaxed);
                 }
                 false
@@ -206,6 +217,8 @@ impl Redis {
             connections,
             turn: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            born: std::time::Instant::now(),
+            silent_since_ms: AtomicU64::new(0),
         })
     }
 
@@ -239,7 +252,7 @@ impl Redis {
         let Some(link) = self.link() else { return };
         let mut connection = link.connections[0].clone();
         match run_id_of(&mut connection).await {
-            Ok(run_id) if run_id == link.run_id => {}
+            Ok(run_id) if run_id == link.run_id => link.heard(),
             Ok(_) => link.broken.store(true, Ordering::Relaxed),
             Err(error) => drop(self.judge(&link, error)),
         }
@@ -247,6 +260,23 @@ impl Redis {
 }
 
 impl Link {
+    /// An answer came.
+    fn heard(&self) {
+        // Read first: while all is well nobody writes to what all share.
+        if self.silent_since_ms.load(Ordering::Relaxed) != 0 {
+            self.silent_since_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// No answer came in time; whether that has been so for too long.
+    fn is_silent_too_long(&self) -> bool {
+        let now_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let since =
+            self.silent_since_ms.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
+        let since_ms = since.err().unwrap_or(now_ms);
+        Duration::from_millis(now_ms.saturating_sub(since_ms)) >= MAX_SILENCE
+    }
+
     async fn eval(
         &self,
         script: &'static Script,

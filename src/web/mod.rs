@@ -1,14 +1,93 @@
-//! Pages.
+//! Pages: rendered here, working without scripts, followed by scripts where they help.
+//!
+//! Every form is an ordinary form. What it does is what the API does, by the same functions; a
+//! refusal's code is turned into words by [`refusals`]. Scripts and styles are files of this
+//! server only ([`assets`]), which the policy of [`page`] enforces.
 
+pub mod assets;
+mod choose;
 pub mod docs;
+mod event;
+mod free;
+mod hold;
+mod lines;
+mod offers;
+mod order;
+pub mod page;
+pub mod refusals;
+mod seats;
+mod section;
+pub mod session;
+mod stage;
+mod wish;
+mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 
 use crate::app::App;
+use crate::http::extract::Path;
+use crate::http::problem::{Code, Problem};
 
 /// The pages' routes.
-pub fn routes(_app: &Arc<App>) -> Router<Arc<App>> {
-    Router::new()
+pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let pages = Router::new()
+        .route("/", get(event::home))
+        .route("/events/{slug}", get(event::event))
+        .route("/events/{slug}/levels.css", get(levels))
+        .route("/events/{slug}/choose", get(choose::choose))
+        .route("/events/{slug}/sections/{code}", get(section::section))
+        .route("/events/{slug}/holds", post(choose::create))
+        .route("/events/{slug}/holds/{hold}", get(hold::hold))
+        .route("/events/{slug}/holds/{hold}/extend", post(hold::extend))
+        .route("/events/{slug}/holds/{hold}/release", post(hold::release))
+        .route("/events/{slug}/holds/{hold}/checkout", post(hold::checkout))
+        .route("/orders/{order}", get(order::order))
+        .route("/orders/{order}/pay", post(order::pay))
+        .route("/orders/{order}/cancel", post(order::cancel))
+        .route("/problems/{code}", get(docs::problem));
+    dressed(app, pages).merge(assets::routes())
+}
+
+/// Pages with what all pages have: their policy, and no forms from other sites.
+pub fn dressed(app: &Arc<App>, pages: Router<Arc<App>>) -> Router<Arc<App>> {
+    pages
+        .layer(from_fn_with_state(app.clone(), session::same_origin))
+        .layer(from_fn_with_state(app.clone(), page::policy))
+}
+
+/// What isn't there: a page for who asks for pages, a problem for programs.
+pub async fn missing(State(app): State<Arc<App>>, request: Request) -> Response {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let people = accept.is_some_and(|kinds| kinds.contains("text/html"));
+    let problem = Problem::new(Code::NotFound);
+    if people && !request.uri().path().starts_with("/v1/") {
+        return page::dressed(&app, page::Oops::from(problem).into_response());
+    }
+    problem.into_response()
+}
+
+/// The colours of an event's price levels: the policy of pages allows no styles in their text.
+async fn levels(
+    State(app): State<Arc<App>>,
+    Path(slug): Path<String>,
+    headers: axum::http::HeaderMap,
+) -> Result<Response, Problem> {
+    let sale = crate::catalog::http::visible(&app, &slug).await?;
+    let mut css = String::new();
+    for level in &sale.listing.levels {
+        let digits = level.color.strip_prefix('#').unwrap_or_default();
+        if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            css.push_str(&format!(".level-{}{{--level:#{digits}}}\n", level.number));
+        }
+    }
+    let etag = format!("\"c{}\"", sale.listing.event.version);
+    let kind = "text/css; charset=utf-8";
+    Ok(crate::holds::http::cached(&headers, &etag, kind, "public, max-age=60", || css.into()))
 }

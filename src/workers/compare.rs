@@ -65,7 +65,9 @@ pub async fn compare(app: &App, event: EventId) -> Result<usize, Problem> {
     for chunk in differ.chunks(CHUNK) {
         match mirror::orders(app, chunk).await {
             Ok(()) => {}
-            Err(MirrorError::Conflict(event)) => rebuild::request(app, event),
+            Err(MirrorError::Conflict(event, epoch)) => {
+                rebuild::request_instead_of(app, event, epoch);
+            }
             Err(error) => tracing::debug!(%error, "a repair has to wait"),
         }
     }

@@ -17,7 +17,7 @@ use super::{About, AuditError, Check, MAX_EXAMPLES, SETTLE, Scope, When};
 use crate::catalog::listing::set_bit;
 use crate::ids::EventId;
 use crate::redis::Redis;
-use crate::redis::keys::Keys;
+use crate::redis::keys::{Keys, LAYOUT};
 
 /// One event as both servers have it.
 struct Pair {
@@ -105,8 +105,8 @@ pub async fn run(
     redis: &Redis,
     scope: &Scope,
 ) -> Result<(Vec<Check>, usize), AuditError> {
-    let events = sqlx::query_scalar!(
-        "SELECT event_id FROM epochs
+    let events = sqlx::query!(
+        "SELECT event_id, layout FROM epochs
          WHERE redis_run_id IS NOT NULL AND ($1::uuid IS NULL OR event_id = $1)
          ORDER BY event_id",
         scope.event.map(|event| event.0)
@@ -123,10 +123,18 @@ pub async fn run(
             }
         })
         .collect();
+    let mut compared = 0;
     for event in &events {
-        compare(pg, redis, scope, EventId(*event), &mut checks).await?;
+        if event.layout == LAYOUT {
+            compare(pg, redis, scope, EventId(event.event_id), &mut checks).await?;
+            compared += 1;
+        } else if let Some(first) = checks.first_mut() {
+            let (id, layout) = (event.event_id, event.layout);
+            let why = format!("event {id} has layout {layout}, this program reads {LAYOUT}");
+            first.skipped.get_or_insert(why);
+        }
     }
-    Ok((checks, events.len()))
+    Ok((checks, compared))
 }
 
 async fn compare(

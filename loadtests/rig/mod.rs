@@ -1,0 +1,250 @@
+//! Everything that is under test: a private Postgres and Redis, an event, server processes and
+//! the payment sandbox in a process of its own.
+
+pub mod cpu;
+mod program;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use onsale::cli::SampleVenue;
+use onsale::demo::Secrets;
+use onsale::demo::seed::{self, Seed};
+use onsale::devstack::{Options, Progress, Stack};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::time::sleep;
+
+use self::cpu::Process;
+use self::program::{Program, Running};
+use crate::wire::{Ask, Origin};
+
+/// The event's name in URLs.
+pub const EVENT: &str = "surge";
+/// How long a hold lasts, in seconds: long enough for a slow checkout, short enough that what
+/// was left behind comes back while buyers still come.
+const HOLD_SECONDS: i32 = 20;
+/// How long an order waits for its payment, in seconds.
+const PAY_SECONDS: i32 = 60;
+/// How long servers may take to be ready.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+/// How often something awaited is looked at again.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Mails and mirror rows may take so long to be worked off once buyers are gone.
+const DRAIN_WITHIN: Duration = Duration::from_mins(1);
+
+/// What is to be set up.
+pub struct Setup {
+    /// Where data, logs and configurations go.
+    pub directory: PathBuf,
+    /// What is for sale.
+    pub venue: SampleVenue,
+    /// How many server processes.
+    pub servers: usize,
+}
+
+/// Everything that is under test.
+pub struct Rig {
+    stack: Stack,
+    /// What sells.
+    pub shop: Programs,
+}
+
+/// The programs, and what they were started with.
+pub struct Programs {
+    program: Program,
+    servers: Vec<Running>,
+    sandbox: Option<Running>,
+    pg: PgPool,
+    /// Where the servers listen.
+    pub server_addresses: Vec<SocketAddr>,
+    /// Where the sandbox listens.
+    pub sandbox_address: SocketAddr,
+    configuration: PathBuf,
+}
+
+impl Rig {
+    /// Starts everything, on a fresh database, and returns when the event can be bought.
+    ///
+    /// # Errors
+    /// In words for people.
+    pub async fn start(setup: &Setup, say: Progress) -> Result<Self> {
+        std::fs::create_dir_all(&setup.directory)?;
+        let mut options = Options::new(setup.directory.join("servers"));
+        // The figures are of a stack that commits to disk, whatever servers run elsewhere.
+        (options.database_url, options.redis_url) = (None, None);
+        options.durable = true;
+        options.progress = say.clone();
+        let stack = Stack::start(options).await?;
+        match Programs::start(&stack, setup, &*say).await {
+            Ok(shop) => Ok(Self { stack, shop }),
+            Err(error) => {
+                stack.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The processes whose processor time is counted.
+    pub async fn processes(&self) -> Vec<Process> {
+        let process =
+            |name: &str, pid, with_children| Process { name: name.to_owned(), pid, with_children };
+        let started = self.shop.servers.iter().chain(&self.shop.sandbox);
+        let mut list: Vec<Process> =
+            started.map(|running| process(&running.name, running.pid, false)).collect();
+        list.extend(self.stack.redis_pid().await.map(|pid| process("redis", pid, false)));
+        list.extend(self.stack.postgres_pid().await.map(|pid| process("postgres", pid, true)));
+        list.push(process("generator", std::process::id(), false));
+        list
+    }
+
+    /// Stops everything, those that sell first.
+    ///
+    /// # Errors
+    /// If anything ended badly.
+    pub async fn stop(self) -> Result<()> {
+        let stopped = self.shop.stop().await;
+        self.stack.stop().await?;
+        stopped
+    }
+}
+
+impl Programs {
+    async fn start(
+        stack: &Stack,
+        setup: &Setup,
+        say: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Self> {
+        stack.drop_database(EVENT).await?;
+        let url = stack.fresh_database(EVENT, None).await?;
+        let pg = PgPoolOptions::new().max_connections(2).connect(&url).await?;
+        onsale::db::migrate(&pg).await?;
+        put_on_sale(&pg, setup.venue, say).await?;
+        let program = Program::find(&setup.directory, &url, &stack.redis_url).await?;
+        let addresses = program::free_addresses(setup.servers + 1)?;
+        let mut shop = Self {
+            program,
+            servers: Vec::new(),
+            sandbox: None,
+            pg,
+            sandbox_address: addresses[setup.servers],
+            server_addresses: addresses[..setup.servers].to_vec(),
+            configuration: PathBuf::new(),
+        };
+        say("starting the servers and the sandbox");
+        shop.start_programs(&setup.directory).await?;
+        Ok(shop)
+    }
+
+    async fn start_programs(&mut self, directory: &Path) -> Result<()> {
+        let secrets = Secrets::random();
+        let sandbox = self.sandbox_address;
+        for (at, address) in self.server_addresses.iter().enumerate() {
+            let name = format!("server-{}", at + 1);
+            self.configuration = directory.join(format!("{name}.toml"));
+            program::configure(&self.configuration, &secrets, *address, sandbox)?;
+            let server = self.program.start(&name, &self.configuration, &["serve".into()])?;
+            self.servers.push(server);
+        }
+        let mut arguments = vec!["sandbox".into(), "--listen".into(), sandbox.to_string()];
+        for address in &self.server_addresses {
+            arguments.push("--webhook".into());
+            arguments.push(format!("http://{address}/webhooks/sandbox"));
+        }
+        self.sandbox = Some(self.program.start("sandbox", &self.configuration, &arguments)?);
+        let deadline = Instant::now() + READY_WITHIN;
+        for address in self.server_addresses.clone() {
+            // The first look at what is free has the event built in Redis.
+            self.wait_for(address, "/health/ready", deadline).await?;
+            let path = format!("/v1/events/{EVENT}/availability");
+            self.wait_for(address, &path, deadline).await?;
+        }
+        self.wait_for(sandbox, "/style.css", deadline).await
+    }
+
+    async fn wait_for(&mut self, at: SocketAddr, path: &str, deadline: Instant) -> Result<()> {
+        let origin = Origin::new(at, 1)?;
+        loop {
+            self.check()?;
+            let answer = origin.ask(path, Ask::default()).await;
+            if answer.is_ok_and(|answer| answer.status.is_success()) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "http://{at}{path}: no good answer in time");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Fails if any program has ended.
+    ///
+    /// # Errors
+    /// Its last words.
+    pub fn check(&mut self) -> Result<()> {
+        self.servers.iter_mut().chain(&mut self.sandbox).try_for_each(Running::check)
+    }
+
+    /// Waits until outbox and mirror are empty: how long that took, or what is left.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn drain(&self) -> Result<Result<Duration, i64>> {
+        let started = Instant::now();
+        loop {
+            let left: i64 = sqlx::query_scalar(
+                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM mirror)",
+            )
+            .fetch_one(&self.pg)
+            .await?;
+            if left == 0 {
+                return Ok(Ok(started.elapsed()));
+            }
+            if started.elapsed() > DRAIN_WITHIN {
+                return Ok(Err(left));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Runs the audit, by the program itself: whether it is clean, and what it printed.
+    ///
+    /// # Errors
+    /// If it can't be run.
+    pub async fn audit(&self) -> Result<(bool, String)> {
+        let mut command = self.program.command(&self.configuration);
+        let output = command.args(["audit", "--at-rest", "--event", EVENT]).output().await?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        Ok((output.status.success(), text))
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.pg.close().await;
+        let mut problems = Vec::new();
+        for running in self.servers.into_iter().chain(self.sandbox) {
+            if let Err(error) = running.stop().await {
+                problems.push(error.to_string());
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { bail!(problems.join("; ")) }
+    }
+}
+
+async fn put_on_sale(
+    pg: &PgPool,
+    venue: SampleVenue,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<()> {
+    let manifest = venue.manifest();
+    say(&format!("putting {} places on sale", manifest.capacity()));
+    let organizer = seed::organizer(pg, "surge", "Surge").await?;
+    let event = Seed {
+        name: "Everybody at once",
+        hold_seconds: HOLD_SECONDS,
+        pay_seconds: PAY_SECONDS,
+        ..Seed::new(EVENT, &manifest)
+    };
+    seed::event(pg, organizer, &event).await.context("the event")?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! What came of it: figures, and whether they may be believed.
+
+mod report;
+pub mod tally;
+mod text;
+mod windows;
+
+pub use self::report::{Facts, Report};

@@ -1,1 +1,0 @@
-//! Changing what is for sale.

@@ -1,0 +1,236 @@
+//! Events as a whole: made, described, opened and closed.
+
+use iso_currency::Currency;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use super::follow::{self, What};
+use super::{Claims, Edit, refused};
+use crate::app::App;
+use crate::catalog::{Event, EventStatus};
+use crate::holds::rebuild;
+use crate::http::problem::{Code, Problem};
+use crate::ids::{EventId, OrganizerId, VenueId};
+
+/// A venue to be made.
+#[derive(Clone, Debug)]
+pub struct NewVenue {
+    /// Its id.
+    pub id: VenueId,
+    /// Whose it is.
+    pub organizer: OrganizerId,
+    /// Its name.
+    pub name: String,
+    /// Its postal address.
+    pub address: String,
+    /// IANA name of its time zone.
+    pub time_zone: String,
+}
+
+/// An event to be made, as a draft.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Whose it is.
+    pub organizer: OrganizerId,
+    /// Where it takes place.
+    pub venue: VenueId,
+    /// Its name in URLs.
+    pub slug: String,
+    /// Of all its prices.
+    pub currency: Currency,
+    /// What can be changed later.
+    pub terms: EventTerms,
+}
+
+/// What can be changed of an event.
+#[derive(Clone, Debug)]
+pub struct EventTerms {
+    /// What is played.
+    pub name: String,
+    /// Plain text.
+    pub description: String,
+    /// When it begins.
+    pub starts_at: Timestamp,
+    /// Most places per buyer.
+    pub account_limit: Option<i32>,
+    /// How long a hold lasts, in seconds.
+    pub hold_seconds: i32,
+    /// To what total it may be extended, in seconds.
+    pub hold_max_seconds: i32,
+    /// How long a claim waits for its payment, in seconds.
+    pub pay_seconds: i32,
+    /// Whether choices that strand a single seat are refused.
+    pub orphan_rule: bool,
+}
+
+impl From<&Event> for EventTerms {
+    fn from(event: &Event) -> Self {
+        Self {
+            name: event.name.clone(),
+            description: event.description.clone(),
+            starts_at: event.starts_at,
+            account_limit: event.account_limit,
+            hold_seconds: event.hold_seconds,
+            hold_max_seconds: event.hold_max_seconds,
+            pay_seconds: event.pay_seconds,
+            orphan_rule: event.orphan_rule,
+        }
+    }
+}
+
+/// Makes a venue.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn create_venue(pg: &mut PgConnection, venue: &NewVenue) -> Result<(), Problem> {
+    sqlx::query!(
+        "INSERT INTO venues (id, organizer_id, name, address, time_zone)
+         VALUES ($1, $2, $3, $4, $5)",
+        venue.id.0,
+        venue.organizer.0,
+        venue.name,
+        venue.address,
+        venue.time_zone
+    )
+    .execute(pg)
+    .await?;
+    Ok(())
+}
+
+/// Makes a draft, with its epoch and the public's channel.
+///
+/// # Errors
+/// `exists` if the slug is taken, `invalid` if the venue isn't this organizer's, or Postgres
+/// fails.
+pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Problem> {
+    let terms = &event.terms;
+    let made = sqlx::query!(
+        "INSERT INTO events (id, organizer_id, venue_id, slug, currency, name, description,
+                             starts_at, account_limit, hold_seconds, hold_max_seconds,
+                             pay_seconds, orphan_rule)
+         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+         FROM venues v WHERE v.id = $3 AND v.organizer_id = $2",
+        event.id.0,
+        event.organizer.0,
+        event.venue.0,
+        event.slug,
+        event.currency.code(),
+        terms.name,
+        terms.description,
+        terms.starts_at.to_sqlx() as _,
+        terms.account_limit,
+        terms.hold_seconds,
+        terms.hold_max_seconds,
+        terms.pay_seconds,
+        terms.orphan_rule
+    )
+    .execute(&mut *pg)
+    .await
+    .map_err(|error| refused(error, "/slug"))?;
+    if made.rows_affected() == 0 {
+        return Err(Problem::field("/venue", "not a venue of yours"));
+    }
+    sqlx::query!("INSERT INTO epochs (event_id) VALUES ($1)", event.id.0).execute(&mut *pg).await?;
+    sqlx::query!(
+        "INSERT INTO channels (event_id, channel, code, name) VALUES ($1, 0, 'public', 'Public')",
+        event.id.0
+    )
+    .execute(pg)
+    .await?;
+    Ok(())
+}
+
+/// Writes what can be changed of an event.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> {
+    let event = edit.event();
+    sqlx::query!(
+        "UPDATE events SET name = $2, description = $3, starts_at = $4, account_limit = $5,
+                           hold_seconds = $6, hold_max_seconds = $7, pay_seconds = $8,
+                           orphan_rule = $9
+         WHERE id = $1",
+        event.0,
+        terms.name,
+        terms.description,
+        terms.starts_at.to_sqlx() as _,
+        terms.account_limit,
+        terms.hold_seconds,
+        terms.hold_max_seconds,
+        terms.pay_seconds,
+        terms.orphan_rule
+    )
+    .execute(edit.pg())
+    .await?;
+    Ok(())
+}
+
+/// Moves an event's sale on or back, along the edges that the database allows. Holds are open or
+/// closed accordingly when this returns.
+///
+/// # Errors
+/// `event_state`; `unknown_outcome` if it is stored but buyers may not feel it yet: repeat it.
+pub async fn set_status(app: &App, event: EventId, to: EventStatus) -> Result<(), Problem> {
+    let mut edit = Edit::begin(app, event).await?;
+    let from = edit.listing().event.status;
+    let was_live = edit.is_live();
+    if from != to {
+        check_ready(&edit, to)?;
+        if was_live {
+            edit.pin_epoch(app, Claims::GoOn).await?;
+        } else {
+            edit.unbuild().await?;
+        }
+        sqlx::query!("UPDATE events SET status = $2 WHERE id = $1", event.0, to.word())
+            .execute(edit.pg())
+            .await
+            .map_err(|error| {
+                refused(error, "/status").detail(format!("an event can't go from {from} to {to}"))
+            })?;
+        edit.commit(app).await?;
+    } else {
+        drop(edit);
+    }
+    if was_live {
+        return follow::now_or_soon(app, event, What::State).await;
+    }
+    if to == EventStatus::OnSale
+        && let Err(error) = rebuild::ensure(app, event).await
+    {
+        // Whoever asks next starts it again.
+        tracing::warn!(%event, %error, "an event that goes on sale can't be built yet");
+    }
+    Ok(())
+}
+
+/// What is announced has places, and something to buy.
+fn check_ready(edit: &Edit, to: EventStatus) -> Result<(), Problem> {
+    if !matches!(to, EventStatus::Published | EventStatus::OnSale) {
+        return Ok(());
+    }
+    let listing = edit.listing();
+    let missing = if listing.places.is_empty() {
+        "the event has no manifest"
+    } else if !listing.offers.iter().any(|offer| offer.active) {
+        "the event has no active offer"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(Code::EventState).detail(missing))
+}
+
+/// Stops every checkout of the event, or lets them go on: the operator's second switch. Running
+/// claims end first.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn freeze(app: &App, event: EventId, frozen: bool) -> Result<(), Problem> {
+    sqlx::query!("UPDATE epochs SET claims_frozen = $2 WHERE event_id = $1", event.0, frozen)
+        .execute(&app.pg)
+        .await?;
+    Ok(())
+}

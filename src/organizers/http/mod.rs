@@ -1,0 +1,72 @@
+//! The organizers' API: everything under `/v1/organizer`, with an API key.
+
+pub mod areas;
+pub mod channels;
+pub mod comps;
+pub mod events;
+pub mod manifest;
+pub mod offers;
+pub mod orders;
+pub mod places;
+pub mod promos;
+pub mod sales;
+pub mod status;
+pub mod terms;
+pub mod venues;
+pub mod views;
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::problem::Problem;
+
+/// Rows on a page of a list.
+const PAGE: usize = 50;
+
+/// The organizers' routes.
+#[must_use]
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(venues::create, venues::list))
+        .routes(routes!(events::create, events::list))
+        .routes(routes!(events::read, events::update))
+        .routes(routes!(status::set))
+        .routes(routes!(status::freeze))
+        .routes(routes!(manifest::import, manifest::export))
+        .routes(routes!(channels::create_price_type))
+        .routes(routes!(channels::create_channel))
+        .routes(routes!(offers::create))
+        .routes(routes!(offers::update))
+        .routes(routes!(promos::create, promos::list))
+        .routes(routes!(promos::update))
+        .routes(routes!(places::change))
+        .routes(routes!(areas::set_capacity))
+        .routes(routes!(orders::list))
+        .routes(routes!(orders::read))
+        .routes(routes!(orders::refund))
+        .routes(routes!(comps::create))
+        .routes(routes!(sales::read))
+}
+
+/// An answer with an ETag, or 304 to who has it already.
+fn tagged(headers: &HeaderMap, view: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(view).map_err(Problem::internal)?;
+    let etag = format!("\"{}\"", hex::encode(crate::holds::digest(view)));
+    let policy = "private, no-cache";
+    Ok(crate::holds::http::cached(headers, &etag, "application/json", policy, || body.into()))
+}
+
+/// Cuts a list that was asked for one row too many; the last row that is shown, if there is more.
+fn cut<T, C>(rows: &mut Vec<T>, cursor: impl Fn(&T) -> C) -> Option<C> {
+    if rows.len() <= PAGE {
+        return None;
+    }
+    rows.truncate(PAGE);
+    rows.last().map(cursor)
+}

@@ -1,0 +1,79 @@
+//! What is held or bought, line by line, as pages show it.
+
+use super::words;
+use crate::catalog::Listing;
+use crate::holds::http::LineView;
+
+/// A line of a hold or an order.
+pub struct LineItem {
+    /// What it is.
+    pub name: String,
+    /// How many, each at what price.
+    pub each: String,
+    /// What it costs.
+    pub total: String,
+    /// Its places, as they are called.
+    pub places: Vec<String>,
+}
+
+/// Lines as pages show them.
+#[must_use]
+pub fn items(listing: &Listing, lines: &[LineView]) -> Vec<LineItem> {
+    let currency = listing.event.currency;
+    let item = |line: &LineView| {
+        let unit = words::price(line.unit.total(), currency);
+        let discount = if line.unit.discount > 0 {
+            format!(", {} off", words::money(line.unit.discount, currency))
+        } else {
+            String::new()
+        };
+        let tier = if line.tier.is_empty() { String::new() } else { format!(" · {}", line.tier) };
+        let each = if line.total == line.unit.total() * i64::try_from(line.quantity).unwrap_or(0) {
+            format!("{} × {unit}{discount}", line.quantity)
+        } else {
+            words::count(line.quantity, "place", "places")
+        };
+        LineItem {
+            name: format!("{}{tier}", line.name),
+            each,
+            total: words::price(line.total, currency),
+            places: labels(&line.places.iter().map(|p| p.label.clone()).collect::<Vec<_>>()),
+        }
+    };
+    lines.iter().map(item).collect()
+}
+
+/// Labels, with equal ones (units of an area) counted.
+fn labels(all: &[String]) -> Vec<String> {
+    let groups = all.chunk_by(|a, b| a == b);
+    let label = |group: &[String]| match group {
+        [one] => one.clone(),
+        many => format!("{} × {}", many.len(), many[0]),
+    };
+    groups.map(label).collect()
+}
+
+/// What is inside a sum: fees and tax.
+#[must_use]
+pub fn contained(listing: &Listing, lines: &[LineView]) -> String {
+    let of = |part: fn(&LineView) -> i64| -> i64 {
+        lines.iter().map(|line| part(line) * i64::try_from(line.quantity).unwrap_or(0)).sum()
+    };
+    let (fees, tax) = (of(|line| line.unit.fee), of(|line| line.unit.tax));
+    let currency = listing.event.currency;
+    let part =
+        |amount, what| (amount > 0).then(|| format!("{} {what}", words::money(amount, currency)));
+    let parts: Vec<String> = [part(fees, "fees"), part(tax, "tax")].into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!("Includes {}.", parts.join(" and ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_of_an_area_are_counted() {
+        let all = ["Floor", "Floor", "Row A, seat 1"].map(str::to_owned);
+        assert_eq!(labels(&all), ["2 × Floor", "Row A, seat 1"]);
+    }
+}

@@ -1,0 +1,304 @@
+//! An order: its payment while it waits, its tickets once it is paid.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::event::Head;
+use super::free::Free;
+use super::lines::{self, LineItem};
+use super::page::{Fields, Link, Notice, Oops, see_other, show};
+use super::session::Visitor;
+use super::words;
+use crate::app::App;
+use crate::catalog::Listing;
+use crate::http::extract::{Path, Query};
+use crate::http::problem::{Code, Problem};
+use crate::ids::OrderId;
+use crate::orders::http::{self as orders, LinkQuery, OrderView, TicketView};
+use crate::orders::{Order, OrderStatus, store};
+use crate::payments::PayWith;
+
+struct TicketItem {
+    section: String,
+    row: Option<String>,
+    seat: Option<String>,
+    label: String,
+    price_type: String,
+    picture: Option<String>,
+    code: String,
+    status: String,
+    status_text: &'static str,
+}
+
+struct RefundItem {
+    amount: String,
+    text: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "order.html")]
+struct OrderPage {
+    head: Head,
+    id: OrderId,
+    key: String,
+    code: String,
+    status: &'static str,
+    title: &'static str,
+    text: String,
+    /// Loads itself again while something is under way.
+    moving: bool,
+    payable: bool,
+    processing: bool,
+    decline: Option<String>,
+    pay_by_ms: i64,
+    now_ms: i64,
+    email: String,
+    lines: Vec<LineItem>,
+    total: String,
+    contained: String,
+    tickets: Vec<TicketItem>,
+    refunds: Vec<RefundItem>,
+    /// What the page's script compares to see that something has changed.
+    mark: String,
+}
+
+/// What a status means to the buyer: a heading, an explanation, and whether it will move on.
+fn status_words(status: OrderStatus, processing: bool) -> (&'static str, &'static str, bool) {
+    match status {
+        OrderStatus::Open if processing => (
+            "Your bank is working on it",
+            "The payment is being processed. This page follows by itself; there is nothing that \
+             you have to do.",
+            true,
+        ),
+        OrderStatus::Open => (
+            "Your places are waiting for your payment",
+            "Nobody else can get them until the time below is over. If you have just paid, this \
+             page follows by itself within half a minute; you can't be charged twice.",
+            true,
+        ),
+        OrderStatus::Cancelling => (
+            "This order is being cancelled",
+            "The payment is being cancelled; then the places are free again.",
+            true,
+        ),
+        OrderStatus::Paid => {
+            ("You are going", "Show these codes at the entrance, one each.", false)
+        }
+        OrderStatus::Disputed => (
+            "This payment is disputed",
+            "Your bank has asked the payment back, so these tickets are suspended until that is \
+             settled.",
+            false,
+        ),
+        OrderStatus::RefundPending => {
+            ("A refund is on its way", "The tickets are no longer valid.", true)
+        }
+        OrderStatus::Refunded => {
+            ("This order was refunded", "The money went back the way it came.", false)
+        }
+        OrderStatus::Late => (
+            "Your payment came late",
+            "The time was over when it came. We are taking your places again, or equally good \
+             ones; if there are none, the money goes back.",
+            true,
+        ),
+        OrderStatus::RefundDue => (
+            "The places were gone",
+            "Your payment came after the time was over and the places were sold. The money goes \
+             back to you in full.",
+            true,
+        ),
+        OrderStatus::Released | OrderStatus::Abandoned | OrderStatus::Retake => (
+            "This order was not paid",
+            "Its time is over or it was cancelled. Nothing was charged; the places are free for \
+             others.",
+            false,
+        ),
+    }
+}
+
+fn decline_words(reason: &str) -> String {
+    let why = match reason {
+        "insufficient_funds" => "the card has not enough funds",
+        "authentication_failed" | "payment_intent_authentication_failure" => {
+            "the bank's check was not passed"
+        }
+        "expired_card" => "the card has expired",
+        _ => "the card was declined",
+    };
+    format!("That payment didn't work: {why}. Nothing was charged. Try again or use another card.")
+}
+
+fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing) -> TicketItem {
+    let place = &ticket.place;
+    let line = order.lines.iter().find(|line| line.places.contains(&place.place));
+    let offer = line.and_then(|line| listing.offer_numbered(line.offer));
+    let price_type = offer.map(|offer| super::offers::price_type(listing, offer));
+    let section = listing.section_coded(&place.section);
+    TicketItem {
+        section: section.map_or(&place.section, |section| &section.name).clone(),
+        row: place.row.clone(),
+        seat: place.seat.clone(),
+        label: place.label.clone(),
+        price_type: price_type.unwrap_or_default().to_owned(),
+        picture: ticket.code.as_ref().map(|_| {
+            let (id, place, serial) = (order.id, place.place, ticket.serial);
+            format!("/v1/orders/{id}/tickets/{place}-{serial}/qr.svg?key={key}")
+        }),
+        code: ticket.code.clone().unwrap_or_default(),
+        status: ticket.status.clone(),
+        status_text: match ticket.status.as_str() {
+            "valid" => "",
+            "used" => "Used",
+            "suspended" => "Suspended",
+            _ => "Not valid",
+        },
+    }
+}
+
+const fn refund_words(status: &str) -> &'static str {
+    match status.as_bytes() {
+        b"done" => "refunded",
+        b"failed" => "refund failed; we are looking after it",
+        _ => "refund under way",
+    }
+}
+
+/// An order.
+pub async fn order(
+    State(app): State<Arc<App>>,
+    Path(id): Path<OrderId>,
+    Query(query): Query<LinkQuery>,
+    visitor: Visitor,
+) -> Result<Response, Oops> {
+    let order = orders::visible(&app, id, visitor.buyer(), query.key.as_deref()).await?;
+    render(&app, &order, None).await
+}
+
+async fn render(app: &Arc<App>, order: &Order, refused: Option<&str>) -> Result<Response, Oops> {
+    let Some(sale) = app.catalog.sale(order.event).await? else {
+        return Err(Problem::new(Code::NotFound).into());
+    };
+    let listing = &sale.listing;
+    let view = OrderView::whole(app, listing, order).await?;
+    let attempts = store::attempts(&app.pg, order.id).await?;
+    let processing = attempts.iter().any(|attempt| attempt.status == "processing");
+    let (title, text, moving) = status_words(order.status, processing);
+    let key = app.keyring.order_link(order.id);
+    let currency = order.currency;
+    let decline = view.decline.as_deref().filter(|_| !processing).map(decline_words);
+    let refund = |refund: &orders::RefundView| RefundItem {
+        amount: words::money(refund.amount, currency),
+        text: refund_words(&refund.status),
+    };
+    let page = OrderPage {
+        head: Head::new(app, listing, &Free::of(app, &sale).await),
+        id: order.id,
+        code: order.code(),
+        status: order.status.word(),
+        title,
+        text: text.to_owned(),
+        moving,
+        payable: order.status == OrderStatus::Open && order.total > 0,
+        processing,
+        decline: refused.map(str::to_owned).or(decline),
+        pay_by_ms: order.pay_by.as_millisecond(),
+        now_ms: app.now().as_millisecond(),
+        email: order.email.clone().unwrap_or_default(),
+        lines: lines::items(listing, &view.lines),
+        total: words::price(order.total, currency),
+        contained: lines::contained(listing, &view.lines),
+        tickets: view.tickets.iter().map(|t| ticket_item(t, order, &key, listing)).collect(),
+        refunds: view.refunds.iter().map(refund).collect(),
+        mark: mark(&view),
+        key,
+    };
+    Ok(show(StatusCode::OK, &page))
+}
+
+/// Changes with everything that the page shows differently; scripts compute the same.
+fn mark(view: &OrderView) -> String {
+    let tickets: Vec<&str> = view.tickets.iter().map(|ticket| ticket.status.as_str()).collect();
+    let refunds: Vec<&str> = view.refunds.iter().map(|refund| refund.status.as_str()).collect();
+    let decline = view.decline.as_deref().unwrap_or_default();
+    [view.status.word(), &tickets.join(","), &refunds.join(","), decline].join("|")
+}
+
+fn link(fields: &Fields) -> Option<&str> {
+    fields.text("key")
+}
+
+/// Leads to the payment of an order that waits for it.
+pub async fn pay(
+    State(app): State<Arc<App>>,
+    Path(id): Path<OrderId>,
+    visitor: Visitor,
+    fields: Fields,
+) -> Result<Response, Oops> {
+    let order = orders::visible(&app, id, visitor.buyer(), link(&fields)).await?;
+    let page = format!("/orders/{id}?key={}", app.keyring.order_link(id));
+    match orders::payment(&app, &order).await {
+        Ok(PayWith::Redirect { url }) => Ok(see_other(&url)),
+        Ok(PayWith::Elements { .. }) => {
+            let title = "Pay in the app".to_owned();
+            let text = "This server takes payments through Stripe, whose card fields are not part \
+                        of these pages yet. The API's answer has what a frontend needs to mount \
+                        them; your places are kept meanwhile."
+                .to_owned();
+            let links = vec![Link::new(page, "Back to the order")];
+            Ok(show(StatusCode::OK, &Notice { title, text, links }))
+        }
+        // It was paid or ended meanwhile.
+        Err(problem) if problem.code == Code::OrderState => Ok(see_other(&page)),
+        Err(problem) => {
+            let advice = super::refusals::advice(&problem);
+            render(&app, &order, Some(&format!("{}. {}", advice.title, advice.text))).await
+        }
+    }
+}
+
+/// Gives an unpaid order up.
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    Path(id): Path<OrderId>,
+    visitor: Visitor,
+    fields: Fields,
+) -> Result<Response, Oops> {
+    let page = format!("/orders/{id}?key={}", app.keyring.order_link(id));
+    let query = Query(LinkQuery { key: link(&fields).map(str::to_owned) });
+    let cancelled = orders::cancel(State(app.clone()), Path(id), query, visitor.buyer()).await;
+    match cancelled {
+        Ok(_) => Ok(see_other(&page)),
+        Err(problem) if problem.code == Code::OrderState => Ok(see_other(&page)),
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_under_way_moves() {
+        for (status, moves) in [
+            (OrderStatus::Open, true),
+            (OrderStatus::Late, true),
+            (OrderStatus::Paid, false),
+            (OrderStatus::Refunded, false),
+            (OrderStatus::Released, false),
+        ] {
+            assert_eq!(status_words(status, false).2, moves, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_decline_is_explained() {
+        assert!(decline_words("insufficient_funds").contains("funds"));
+        assert!(decline_words("x").contains("declined"));
+    }
+}

@@ -1,0 +1,211 @@
+//! Refusals in words that help a buyer on. Programs read the codes; people read this.
+
+use serde_json::Value;
+
+use super::words;
+use crate::catalog::Listing;
+use crate::http::problem::{Code, Problem};
+
+/// What to tell a buyer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// What happened, in a few words.
+    pub title: String,
+    /// What to do now.
+    pub text: String,
+    /// The places that it is about, as they are called.
+    pub places: Vec<String>,
+}
+
+/// What to tell a buyer about a refusal, without knowing the event.
+#[must_use]
+pub fn advice(problem: &Problem) -> Advice {
+    let (title, text) = words_of(problem.code);
+    let mut advice = Advice { title: title.to_owned(), text: text.to_owned(), places: Vec::new() };
+    let number = |name| problem.member(name).and_then(Value::as_u64);
+    match problem.code {
+        Code::Invalid => {
+            if let Some(why) = problem.reason() {
+                // Pointers into a JSON body mean nothing to people.
+                let why = why.split_once(": ").filter(|(at, _)| at.starts_with('/'));
+                if let Some((_, why)) = why.filter(|(_, why)| !why.is_empty()) {
+                    advice.text = sentence(why);
+                }
+            }
+        }
+        Code::AccountLimit => match number("left") {
+            Some(0) => {
+                advice.text = "You already hold or own as many tickets as one person can have \
+                               for this event."
+                    .to_owned();
+            }
+            Some(left) => {
+                let left = words::count(usize::try_from(left).unwrap_or(0), "ticket", "tickets");
+                advice.text = format!("You can take {left} more for this event. Choose fewer.");
+            }
+            None => {}
+        },
+        Code::QuotaReached => match number("left") {
+            Some(left) if left > 0 => {
+                advice.title = "Not that many left at this price".to_owned();
+                advice.text = format!("Only {left} left at this price. Choose fewer, or another.");
+            }
+            _ => {}
+        },
+        Code::NoneLeft => match number("longest") {
+            Some(longest) if longest > 1 => {
+                advice.text = format!(
+                    "The most seats together are {longest} at the moment. Choose fewer, allow \
+                     seats apart, or choose another price."
+                );
+            }
+            Some(1) => {
+                advice.text = "Only single seats are left here. Allow seats apart, or choose \
+                               another price."
+                    .to_owned();
+            }
+            _ => {}
+        },
+        Code::NotOnSale => {
+            if problem.member("state").and_then(Value::as_str) == Some("paused") {
+                advice.title = "Sales are paused".to_owned();
+                advice.text = "Nothing can be chosen until they go on. What you hold or have \
+                               bought is safe."
+                    .to_owned();
+            }
+        }
+        _ => {}
+    }
+    advice
+}
+
+/// The same with the names of the places that it is about.
+#[must_use]
+pub fn advice_on(problem: &Problem, listing: &Listing) -> Advice {
+    let places = numbers(problem, "places").into_iter().filter_map(|number| {
+        let place = listing.place(number)?;
+        Some(listing.label(place))
+    });
+    Advice { places: places.collect(), ..advice(problem) }
+}
+
+/// A member that is a list of place numbers.
+#[must_use]
+pub fn numbers(problem: &Problem, name: &str) -> Vec<i32> {
+    let list = problem.member(name).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_i64).filter_map(|number| i32::try_from(number).ok()).collect()
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
+const fn words_of(code: Code) -> (&'static str, &'static str) {
+    match code {
+        Code::PlacesTaken => (
+            "Somebody was a moment faster",
+            "These seats went while you were choosing. Nothing was held and nothing was charged.",
+        ),
+        Code::NoneLeft => (
+            "Not that many together",
+            "There are not enough tickets like that. Choose fewer, or another price.",
+        ),
+        Code::OrphanSeat => (
+            "That would leave one seat alone",
+            "Move your choice by one seat, or take the single seat as well.",
+        ),
+        Code::AccountLimit => ("That is more than one person can have", "Choose fewer tickets."),
+        Code::QuotaReached => ("Sold out at this price", "Choose another price or section."),
+        Code::OfferUnavailable => {
+            ("Not sold at present", "This price is not on sale now. Choose another one.")
+        }
+        Code::AccessCode => (
+            "This needs an access code",
+            "Enter the code from your invitation, or choose another price.",
+        ),
+        Code::PromoCode => (
+            "This promo code can't be used",
+            "Check it for typing errors. It may also be over or used up; without it you can go on.",
+        ),
+        Code::NotOnSale => {
+            ("Not on sale now", "Tickets for this event can't be chosen at the moment.")
+        }
+        Code::HoldGone => (
+            "Your time is up",
+            "These places were given back, so that others can have them. Nothing was charged. \
+             They may still be free: choose again.",
+        ),
+        Code::HoldInCheckout => {
+            ("Checkout has begun", "These places are already on their way to an order.")
+        }
+        Code::ExtensionBound => (
+            "No more time can be added",
+            "You have had all of it. Check out now to keep your places.",
+        ),
+        Code::ClaimLost => (
+            "Somebody was a moment faster",
+            "These places were sold just before your checkout. Nothing was charged.",
+        ),
+        Code::Frozen => (
+            "Checkout is stopped for a moment",
+            "Your places stay held. Wait a little, then try again.",
+        ),
+        Code::Unknown => (
+            "We don't know yet whether that worked",
+            "Press the button again to find out. You won't get or pay anything twice.",
+        ),
+        Code::Rebuilding => (
+            "The sale goes on in a moment",
+            "The seat map is being set up again. Try again in a few seconds.",
+        ),
+        Code::Unavailable | Code::Timeout | Code::TooManyRequests => {
+            ("Very busy just now", "Wait a few seconds, then try again.")
+        }
+        Code::ProviderUnavailable => (
+            "The payment page doesn't answer",
+            "Your places are kept for you. Try again in a moment.",
+        ),
+        Code::OrderState => ("Not possible any more", "The order has moved on. Look at it again."),
+        Code::IdempotencyMismatch => (
+            "You have chosen already",
+            "What you chose before from this page is still held for you.",
+        ),
+        Code::NotFound => ("Nothing here", "There is no such page, or it isn't yours to see."),
+        Code::Unauthenticated => (
+            "We don't know you here",
+            "Places are held for the browser that chose them, which must accept cookies.",
+        ),
+        Code::Forbidden => ("Not from there", "This form was not sent from our own pages."),
+        Code::Internal => (
+            "Something went wrong on our side",
+            "It has been noted. Nothing was charged that isn't shown in an order.",
+        ),
+        _ => ("That could not be read", "Go back and try again."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_words_for_people() {
+        for code in Code::ALL {
+            let advice = advice(&Problem::new(*code));
+            assert!(!advice.title.is_empty() && advice.text.ends_with('.'), "{code:?}");
+            assert!(!advice.text.contains("Idempotency"), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_pointers_become_sentences() {
+        let left = advice(&Problem::new(Code::AccountLimit).with("left", 1));
+        assert!(left.text.contains("1\u{a0}ticket more"), "{}", left.text);
+        let field = advice(&Problem::field("/lines", "Stalls: 2 to 8 places per order"));
+        assert_eq!(field.text, "Stalls: 2 to 8 places per order.");
+        let longest = advice(&Problem::new(Code::NoneLeft).with("longest", 3));
+        assert!(longest.text.contains("together are 3"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Who looks at a page: the same session as the API's, in a cookie that scripts can't read.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::cookie::CookieJar;
+
+use super::page::Oops;
+use crate::app::App;
+use crate::http::extract::MaybeBuyer;
+use crate::http::problem::{Code, Problem};
+use crate::ids::{AccountId, EventId, HoldId};
+use crate::keyring::SESSION_S;
+
+/// Has the session token.
+const SESSION: &str = "onsale_session";
+/// Names the visitor's last hold, so that a page can lead back to it.
+const HOLD: &str = "onsale_hold";
+
+/// Where a request was started, seen from its target.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whoever looks at a page.
+pub struct Visitor {
+    /// Whose holds and orders these are, once there is a session.
+    pub account: Option<AccountId>,
+    given: CookieJar,
+    changed: HeaderMap,
+}
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<Self, Self::Rejection> {
+        let given = CookieJar::from_headers(&parts.headers);
+        let account = given
+            .get(SESSION)
+            .and_then(|cookie| app.keyring.verify_session(cookie.value(), app.now()));
+        Ok(Self { account, given, changed: HeaderMap::new() })
+    }
+}
+
+impl Visitor {
+    /// As the API's handlers know buyers.
+    #[must_use]
+    pub const fn buyer(&self) -> MaybeBuyer {
+        MaybeBuyer(self.account)
+    }
+
+    /// Begins a session, or renews the one there is: what is held with it must not outlive it.
+    pub fn need(&mut self, app: &App) -> AccountId {
+        let account = self.account.unwrap_or_else(AccountId::fresh);
+        self.account = Some(account);
+        let token = app.keyring.session(account, app.now());
+        self.set(app, SESSION, &token);
+        account
+    }
+
+    /// Remembers a hold.
+    pub fn remember(&mut self, app: &App, event: EventId, hold: HoldId) {
+        self.set(app, HOLD, &format!("{event}.{hold}"));
+    }
+
+    /// Forgets it.
+    pub fn forget(&mut self, app: &App) {
+        self.set(app, HOLD, "");
+    }
+
+    /// The remembered hold, if it is one of this event.
+    #[must_use]
+    pub fn remembered(&self, event: EventId) -> Option<HoldId> {
+        let (of, hold) = self.given.get(HOLD)?.value().split_once('.')?;
+        (of.parse() == Ok(event)).then(|| hold.parse().ok())?
+    }
+
+    fn set(&mut self, app: &App, name: &'static str, value: &str) {
+        let secure = if app.config.http.public_url.starts_with("https:") { "; Secure" } else { "" };
+        let cookie =
+            format!("{name}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}");
+        if let Ok(cookie) = HeaderValue::try_from(cookie) {
+            self.changed.append(header::SET_COOKIE, cookie);
+        }
+    }
+
+    /// The answer with the cookies that changed.
+    pub fn with(self, answer: impl IntoResponse) -> Response {
+        let mut response = answer.into_response();
+        response.headers_mut().extend(self.changed);
+        response
+    }
+}
+
+/// Refuses forms that another site sends. Browsers say where a form comes from; who says nothing
+/// is no browser and has no cookie that another site could misuse.
+pub async fn same_origin(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() || is_ours(&app.config.http.public_url, request.headers()) {
+        return next.run(request).await;
+    }
+    let problem = Problem::new(Code::Forbidden).detail("the form was sent by another site");
+    Oops::from(problem).into_response()
+}
+
+fn is_ours(public_url: &str, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    // Only sent to https and to this machine, but where it is sent it can't be forged.
+    if let Some(site) = text(SITE) {
+        return matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(header::ORIGIN) else { return true };
+    let host = text(header::HOST).unwrap_or_default();
+    let same_host = !host.is_empty()
+        && origin.split_once("://").is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(host));
+    same_host || public_url == origin || public_url.starts_with(&format!("{origin}/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        is_ours("https://shop.example", &headers)
+    }
+
+    #[test]
+    fn forms_of_other_sites_are_refused() {
+        assert!(ours(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(!ours(&[("sec-fetch-site", "cross-site"), ("origin", "https://shop.example")]));
+        assert!(!ours(&[("sec-fetch-site", "same-site")]));
+        assert!(ours(&[("origin", "https://shop.example"), ("host", "inner:8080")]));
+        assert!(ours(&[("origin", "http://10.0.0.7:8080"), ("host", "10.0.0.7:8080")]));
+        assert!(!ours(&[("origin", "https://evil.example"), ("host", "shop.example")]));
+        assert!(!ours(&[("origin", "null"), ("host", "shop.example")]));
+        assert!(!ours(&[("origin", "https://shop.exam"), ("host", "inner:8080")]));
+        assert!(ours(&[("host", "shop.example")]));
+    }
+}

@@ -1,0 +1,121 @@
+// Pages that aren't part of buying, and what all pages have in common.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { BASE, buyer, content, launch, shot } from "./support.mjs";
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser?.close());
+
+test("pages may load and run nothing but their own files", async () => {
+  const ada = await buyer(browser);
+  for (const path of ["/", "/events/aurora", "/events/aurora/choose", "/docs", "/problems/places_taken"]) {
+    const { headers, status } = await head(ada, path);
+    assert.equal(status, 200, path);
+    const policy = headers["content-security-policy"];
+    for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"]) {
+      assert.ok(policy?.includes(rule), `${path}: ${rule}`);
+    }
+    assert.equal(headers["x-content-type-options"], "nosniff");
+  }
+  await content(ada);
+});
+
+async function head({ context }, path) {
+  const answer = await context.request.get(path);
+  return { headers: answer.headers(), status: answer.status() };
+}
+
+test("files are compressed and not sent twice", async () => {
+  const ada = await buyer(browser);
+  await ada.page.goto("/");
+  const style = await ada.page.locator("link[rel=stylesheet]").first().getAttribute("href");
+  const plain = await fetch(BASE + style, { headers: { "Accept-Encoding": "gzip" } });
+  assert.equal(plain.headers.get("content-encoding"), "gzip");
+  assert.match(await plain.text(), /--accent/);
+  const again = await fetch(BASE + style, { headers: { "If-None-Match": plain.headers.get("etag") } });
+  assert.equal(again.status, 304);
+  await content(ada);
+});
+
+test("the API's page finds operations without the internet", async () => {
+  for (const size of ["phone", "desk"]) {
+    const ada = await buyer(browser, { size });
+    await ada.page.goto("/docs");
+    await shot(ada, "20-docs");
+    await ada.page.getByLabel("Find").fill("extend hold");
+    await ada.page.locator(".operation:visible", { hasText: "/extend" }).waitFor();
+    assert.ok((await ada.page.locator(".operation:visible").count()) < 6);
+    await content(ada);
+  }
+});
+
+test("what isn't there is a page for people and a problem for programs", async () => {
+  const ada = await buyer(browser, { refusals: [404] });
+  await ada.page.goto("/nothing/here");
+  await ada.page.getByRole("heading", { name: "Nothing here" }).waitFor();
+  await shot(ada, "21-missing");
+  const answer = await ada.context.request.get("/v1/nothing");
+  assert.equal(answer.headers()["content-type"], "application/problem+json");
+  await content(ada);
+});
+
+test("the session can't be read by scripts", async () => {
+  const ada = await buyer(browser);
+  await ada.page.goto("/events/aurora/choose");
+  const cookies = await ada.context.cookies();
+  const session = cookies.find((cookie) => cookie.name === "onsale_session");
+  assert.equal(session.httpOnly, true);
+  assert.equal(session.sameSite, "Lax");
+  assert.equal(await ada.page.evaluate(() => document.cookie), "");
+  await content(ada);
+});
+
+// Words on their ground must be readable by people with weak eyes: WCAG 2.2, 1.4.3.
+test("contrast is enough in light and dark", async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    const ada = await buyer(browser, { size: "desk", colorScheme });
+    for (const path of ["/", "/events/the-seagull", "/events/the-seagull/choose", "/events/the-seagull/sections/CI", "/docs"]) {
+      await ada.page.goto(path);
+      const poor = await ada.page.evaluate(poorContrasts);
+      assert.deepEqual(poor, [], `${path}, ${colorScheme}`);
+    }
+    await shot(ada, `22-${colorScheme}`);
+    await content(ada);
+  }
+});
+
+function poorContrasts() {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => {
+    const part = (c) => ((c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  };
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const color = rgba(getComputedStyle(e).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255, 255];
+  };
+  const poor = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement;
+    const style = getComputedStyle(element);
+    const off = element.closest("script, :disabled, .seat:has(:disabled), .bar, .skip");
+    if (off || !walk.currentNode.data.trim() || !element.checkVisibility()) continue;
+    const [a, b] = [luminance(rgba(style.color)), luminance(ground(element))].sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (large ? 3 : 4.5)) poor.add(`${ratio.toFixed(2)} ${walk.currentNode.data.trim().slice(0, 30)}`);
+  }
+  return [...poor];
+}

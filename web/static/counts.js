@@ -1,0 +1,31 @@
+// Keeps "123 left" true on pages that count by level and section.
+
+import { Live } from "./live.js";
+
+// So few are worth a colour.
+const FEW = 20;
+
+function write(name, code, free) {
+  const selector = `[data-${name}="${CSS.escape(code)}"]`;
+  for (const element of document.querySelectorAll(selector)) {
+    element.textContent = free === 0 ? "none left" : `${free} left`;
+    element.classList.toggle("few", name === "level" && free <= FEW);
+  }
+}
+
+function snapshot(body) {
+  for (const { level, free } of body.levels) write("level", level, free);
+  for (const { section, free } of body.sections) write("section", section, free);
+  document.dispatchEvent(new CustomEvent("snapshot", { detail: body }));
+}
+
+const root = document.querySelector("[data-live]");
+if (root) {
+  const live = new Live(root, {
+    snapshot,
+    delta: (change) => {
+      document.dispatchEvent(new CustomEvent("delta", { detail: change }));
+      live.fetchSoon();
+    },
+  });
+}

@@ -1,0 +1,56 @@
+// What every page has: forms that are sent once, and countdowns by the server's clock.
+
+const SECOND = 1000;
+// When a screen reader is told how much is left, in seconds.
+const WARN_AT = [120, 60, 30];
+// Waits a moment longer than the hold lasts, so that the server agrees that it is over.
+const RELOAD_AFTER = 800;
+
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "1";
+  });
+}
+
+// Whoever comes back to a page by the back button may send its form again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+function clock(seconds) {
+  const rest = String(seconds % 60).padStart(2, "0");
+  return `${Math.floor(seconds / 60)}:${rest}`;
+}
+
+function count(element) {
+  const ends = Number(element.dataset.ends);
+  const whole = ends - Number(element.dataset.now);
+  // Time since the page was made, which no wrong clock on this device can change.
+  const made = performance.timeOrigin + (performance.getEntriesByType("navigation")[0]?.responseStart ?? 0);
+  const bar = document.getElementById(element.dataset.bar ?? "");
+  const warning = document.querySelector("[data-warning]");
+  let told = Infinity;
+  const tick = () => {
+    const left = whole - (performance.timeOrigin + performance.now() - made);
+    const seconds = Math.max(0, Math.ceil(left / SECOND));
+    element.textContent = clock(seconds);
+    if (bar) bar.value = whole > 0 ? Math.max(0, left / whole) : 0;
+    const step = WARN_AT.find((at) => seconds <= at && at < told && seconds > at - 5);
+    if (warning && step) {
+      told = step;
+      warning.textContent = `${seconds} seconds left`;
+    }
+    if (left > 0) {
+      setTimeout(tick, left % SECOND || SECOND);
+    } else if ("reload" in element.dataset) {
+      setTimeout(() => location.replace(location.pathname), RELOAD_AFTER);
+    }
+  };
+  tick();
+}
+
+for (const element of document.querySelectorAll("[data-countdown]")) count(element);
