@@ -18,6 +18,7 @@ use crate::demo::seed::{self, Seed};
 use crate::devstack as stack;
 use crate::holds::rebuild;
 use crate::ids::EventId;
+use crate::organizers::keys::{self, Scope};
 use crate::redis::Redis;
 use crate::serve::{self, Server};
 
@@ -191,8 +192,9 @@ pub async fn seed(
 pub async fn organizer(file: Option<&Path>, slug: &str, name: &str) -> anyhow::Result<()> {
     let config = load(file)?;
     let pg = postgres(&config).await?;
-    let organizer = seed::organizer(&pg, slug, name).await?;
-    println!("organizer {organizer}");
+    let organizer = keys::ensure_organizer(&pg, slug, name).await?;
+    let key = keys::create(&pg, organizer, "command line", &Scope::ALL, None).await?;
+    println!("organizer {organizer}\nAPI key, shown only now: {key}");
     Ok(())
 }
 

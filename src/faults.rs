@@ -11,7 +11,7 @@ pub fn point(name: &str) {
     let place = PLACE.get_or_init(|| std::env::var("ONSALE_DIE_AT").ok());
     if place.as_deref() == Some(name) {
         let pid = rustix::process::getpid();
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
 

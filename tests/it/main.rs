@@ -4,7 +4,17 @@
 //! run by themselves unless a test asks for them: tests drive them by hand and never sleep to
 //! wait for something to have happened.
 
+mod audit;
+mod availability;
+mod bad_inputs;
 mod crowd;
+mod expiry;
+mod faults;
+mod losing_postgres;
+mod losing_redis;
 mod mail;
+mod misbehaving_provider;
+mod organizers;
 mod path;
+mod scripts;
 mod support;

@@ -1,7 +1,11 @@
 //! What every test stands on.
 
+pub mod bank;
 pub mod buyer;
 pub mod process;
+pub mod proxy;
+pub mod shopper;
+pub mod stage;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};

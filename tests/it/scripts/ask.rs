@@ -1,0 +1,284 @@
+//! What the scripts are asked, written out as their headers say.
+
+use onsale::holds::record::{HeldPlace, places_text};
+use onsale::holds::redis::Reply;
+use onsale::redis::scripts;
+use uuid::Uuid;
+
+use super::world::{CHANNELS, EPOCH, World};
+
+/// How long a tombstone lives where a test doesn't care.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// A wish, as the hold script is told it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub epoch: i32,
+    pub id: Uuid,
+    pub digest: String,
+    pub account: Uuid,
+    pub limit: i32,
+    pub ttl_ms: i64,
+    pub equivalent: bool,
+    /// Taken places from which on the orphan rule is relaxed; none: the rule is off.
+    pub orphans: Option<usize>,
+    /// A promo code's number and its limit (-1: none).
+    pub promo: Option<(i32, i32)>,
+    pub retake: bool,
+    pub channel: i16,
+    pub lines: Vec<Line>,
+}
+
+/// Tiers as count and date (ms), 0 for no bound.
+pub type Tiers = Vec<(i64, i64)>;
+/// Stretches, both ends included, best first.
+pub type Ranges = Vec<(i32, i32)>;
+
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub kind: char,
+    pub offer: i16,
+    pub quota: i32,
+    pub from_ms: i64,
+    pub until_ms: i64,
+    pub tiers: Tiers,
+    pub n: usize,
+    /// Of chosen places.
+    pub places: Vec<i32>,
+    /// Of everything else.
+    pub ranges: Ranges,
+    pub instead: Ranges,
+}
+
+impl Line {
+    /// The best n of these stretches.
+    pub fn best(offer: i16, n: usize, ranges: Ranges) -> Self {
+        Self {
+            kind: 'b',
+            offer,
+            quota: -1,
+            from_ms: 0,
+            until_ms: 0,
+            tiers: vec![],
+            n,
+            places: vec![],
+            ranges,
+            instead: vec![],
+        }
+    }
+
+    /// These places.
+    pub fn chosen(offer: i16, places: &[i32]) -> Self {
+        let mut places = places.to_vec();
+        places.sort_unstable();
+        Self { kind: 'p', places: places.clone(), ..Self::best(offer, places.len(), vec![]) }
+    }
+
+    /// n units of areas.
+    pub fn area(offer: i16, n: usize, ranges: Ranges) -> Self {
+        Self { kind: 'a', ..Self::best(offer, n, ranges) }
+    }
+
+    fn what(&self, world: &World) -> String {
+        if self.kind != 'p' {
+            return ranges_text(&self.ranges);
+        }
+        let by_stretch = self
+            .places
+            .chunk_by(|a, b| world.stretch_of(*a) == world.stretch_of(*b))
+            .map(|group| {
+                let number = world.stretch_of(group[0]);
+                let stretch = &world.stretches[usize::try_from(number).expect("a stretch")];
+                let watch = u8::from(stretch.class == onsale::catalog::Class::Standard);
+                let places: Vec<String> = group.iter().map(i32::to_string).collect();
+                let (first, length) = (stretch.first, stretch.length);
+                format!("{number}:{first}:{length}:{watch}:{};", places.join("."))
+            });
+        by_stretch.collect()
+    }
+}
+
+fn ranges_text(ranges: &[(i32, i32)]) -> String {
+    let texts: Vec<String> = ranges.iter().map(|(from, to)| format!("{from}-{to}")).collect();
+    texts.join(",")
+}
+
+impl Ask {
+    /// A public wish without limits, for ten minutes.
+    pub fn new(account: u8, lines: Vec<Line>) -> Self {
+        Self {
+            epoch: EPOCH,
+            id: Uuid::now_v7(),
+            digest: "d1".into(),
+            account: account_id(account),
+            limit: 0,
+            ttl_ms: 600_000,
+            equivalent: false,
+            orphans: None,
+            promo: None,
+            retake: false,
+            channel: 0,
+            lines,
+        }
+    }
+}
+
+/// A fixed account for each number.
+pub fn account_id(number: u8) -> Uuid {
+    Uuid::from_u128(0xacc0_0000 + u128::from(number))
+}
+
+/// An order, as the mirror script is told it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: Uuid,
+    pub step: char,
+    pub account: Uuid,
+    pub promo: Option<i32>,
+    pub places: Vec<HeldPlace>,
+}
+
+/// Arguments as texts.
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => { vec![$($arg.to_string()),*] };
+}
+
+impl World {
+    pub async fn hold(&self, ask: &Ask) -> Reply {
+        let blank = || String::new();
+        let mut args = args![
+            ask.epoch,
+            ask.id,
+            ask.digest,
+            ask.account,
+            ask.limit,
+            ask.ttl_ms,
+            u8::from(ask.equivalent),
+            ask.orphans.map_or_else(blank, |from| from.to_string()),
+            ask.promo.map_or_else(blank, |promo| promo.0.to_string()),
+            ask.promo.map_or(-1, |promo| promo.1),
+            "{\"opaque\":\"a|b\"}",
+            u8::from(ask.retake),
+        ];
+        for line in &ask.lines {
+            let tiers: Vec<String> = line.tiers.iter().map(|(n, t)| format!("{n}:{t}")).collect();
+            args.extend(args![
+                line.kind,
+                line.offer,
+                line.quota,
+                line.from_ms,
+                line.until_ms,
+                tiers.join(","),
+                line.n,
+                line.what(self),
+                ranges_text(&line.instead),
+            ]);
+        }
+        let keys = &self.sale.keys;
+        let blocked = keys.blocked(ask.channel);
+        let keys = [
+            &*keys.head,
+            &keys.taken,
+            &blocked,
+            &keys.holds,
+            &keys.deadlines,
+            &keys.counts,
+            &keys.stretches,
+            &keys.hints,
+            &keys.kills,
+        ];
+        self.ask(&scripts::HOLD, &keys, &args).await
+    }
+
+    pub async fn begin(&self, epoch: i32, id: Uuid, account: Uuid) -> Reply {
+        let keys = &self.sale.keys;
+        let keys = [&*keys.head, &keys.holds, &keys.deadlines, &keys.claiming];
+        self.ask(&scripts::BEGIN, &keys, &args![epoch, id, account]).await
+    }
+
+    pub async fn extend(&self, epoch: i32, id: Uuid, account: Uuid, by: i64, most: i64) -> Reply {
+        let keys = &self.sale.keys;
+        let keys = [&*keys.head, &keys.holds, &keys.deadlines];
+        self.ask(&scripts::EXTEND, &keys, &args![epoch, id, account, by, most]).await
+    }
+
+    /// `account`: none is the system.
+    pub async fn release(&self, epoch: i32, id: Uuid, account: Option<Uuid>, tomb: i64) -> Reply {
+        let (account, states) = match account {
+            Some(account) => (account.to_string(), "h"),
+            None => ("*".to_owned(), "hg"),
+        };
+        let args = args![epoch, id, account, states, tomb];
+        self.ask(&scripts::RELEASE, &self.record_keys(), &args).await
+    }
+
+    pub async fn sweep(&self, epoch: i32, most: usize, tomb: i64, hanging: i64) -> Reply {
+        let args = args![epoch, most, tomb, hanging];
+        self.ask(&scripts::SWEEP, &self.record_keys(), &args).await
+    }
+
+    pub async fn mirror(&self, epoch: i32, entries: &[Entry], tomb: i64) -> Reply {
+        let mut args = args![epoch, tomb];
+        for entry in entries {
+            let promo = entry.promo.map(|promo| promo.to_string()).unwrap_or_default();
+            let places = places_text(&entry.places);
+            args.extend(args![entry.id, entry.step, entry.account, promo, places, ""]);
+        }
+        self.ask(&scripts::MIRROR, &self.record_keys(), &args).await
+    }
+
+    /// `letters`: of the kills and of what each channel can't sell.
+    pub async fn block(&self, epoch: i32, refuse: bool, letters: &str, places: &[i32]) -> Reply {
+        let keys = &self.sale.keys;
+        let blocked = CHANNELS.map(|channel| keys.blocked(channel));
+        let keys = [&*keys.head, &keys.taken, &keys.hints, &keys.kills, &blocked[0], &blocked[1]];
+        let places: Vec<String> =
+            places.iter().map(|place| format!("{place}:{}", self.stretch_of(*place))).collect();
+        let args = args![epoch, u8::from(refuse), letters, places.join(",")];
+        self.ask(&scripts::BLOCK, &keys, &args).await
+    }
+
+    pub async fn state(&self, epoch: i32, state: &str) -> Reply {
+        self.ask(&scripts::STATE, &[&self.sale.keys.head], &args![epoch, state]).await
+    }
+
+    /// Adds an area of so many units at the end.
+    pub async fn grow(&mut self, epoch: i32, units: i32, level: i16) -> Reply {
+        let last = self.stretches.last().expect("a stretch");
+        let first = (last.first + last.length + 7) / 8 * 8;
+        let (number, class) = (self.stretches.len(), onsale::catalog::Class::Area);
+        let stretch = onsale::catalog::Stretch { first, length: units, level, class, section: 1 };
+        let bytes = onsale::holds::rebuild::stretch_bytes(std::slice::from_ref(&stretch));
+        let keys = &self.sale.keys;
+        let keys = [&*keys.head, &keys.stretches, &keys.hints];
+        let (epoch, number) = (epoch.to_string(), number.to_string());
+        let args: [&[u8]; 3] = [epoch.as_bytes(), number.as_bytes(), &bytes];
+        let reply = self.redis.eval(&self.sale.run_id, &scripts::GROW, &keys, &args).await;
+        let reply = Reply(reply.expect("an answer"));
+        if reply.word() == Some("grown") {
+            self.stretches.push(stretch);
+        }
+        reply
+    }
+
+    pub async fn snapshot(&self, epoch: i32, seq: &str) -> Reply {
+        let keys = &self.sale.keys;
+        let blocked = keys.blocked(0);
+        let keys = [&*keys.head, &keys.taken, &blocked, &keys.kills, &keys.counts];
+        self.ask(&scripts::SNAPSHOT, &keys, &args![epoch, seq]).await
+    }
+
+    fn record_keys(&self) -> [&str; 8] {
+        let keys = &self.sale.keys;
+        [
+            &keys.head,
+            &keys.taken,
+            &keys.holds,
+            &keys.deadlines,
+            &keys.claiming,
+            &keys.counts,
+            &keys.hints,
+            &keys.tombs,
+        ]
+    }
+}

@@ -1,0 +1,13 @@
+//! The scripts, against a model: random sequences, brute force, and every reply of every header.
+
+mod ask;
+mod audit;
+mod best;
+mod counters;
+mod judge;
+mod model;
+mod replies;
+mod sequences;
+mod steps;
+mod timing;
+mod world;

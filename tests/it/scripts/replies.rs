@@ -1,0 +1,178 @@
+//! Every reply that a header names is given at least once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale::catalog::Class;
+use onsale::holds::record::HeldPlace;
+use onsale::holds::redis::Reply;
+use onsale::redis::scripts::{self, Script};
+use uuid::Uuid;
+
+use super::ask::{Ask, DAY_MS, Entry, Line, account_id};
+use super::judge::now_ms;
+use super::world::{EPOCH, Server, World};
+
+const OLD: i32 = EPOCH - 1;
+
+/// The words in the header's list of replies.
+fn promised(script: &Script) -> BTreeSet<String> {
+    let header = script.source.lines().take_while(|line| line.starts_with("--"));
+    let replies = header.skip_while(|line| !line.starts_with("-- Reply"));
+    let replies: Vec<&str> = replies
+        .take_while(|line| {
+            !["-- Twice", "-- Record", "-- Reads"].iter().any(|next| line.starts_with(next))
+        })
+        .collect();
+    let text = replies.join(" ");
+    let words = text.split("{\"").skip(1).filter_map(|rest| rest.split('"').next());
+    words.map(str::to_owned).collect()
+}
+
+#[derive(Default)]
+struct Heard(BTreeMap<&'static str, BTreeSet<String>>);
+
+impl Heard {
+    fn expect(&mut self, script: &'static Script, reply: &Reply, word: &str) {
+        assert_eq!(reply.word(), Some(word), "{}: {:?}", script.name, reply.0);
+        self.0.entry(script.name).or_default().insert(word.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn every_reply_of_every_header_is_given() {
+    let server = Server::start().await;
+    let shape = [(6, 0, Class::Standard), (6, 0, Class::Standard), (5, 0, Class::Area)];
+    let mut world = server.world(&shape).await;
+    let mut heard = Heard::default();
+    let held = hold_refusals(&world, &mut heard).await;
+    lives(&world, &mut heard, &held).await;
+    organizer(&mut world, &mut heard).await;
+    world.dump().await.audit(&world.stretches);
+    world.end().await;
+    for script in scripts::ALL {
+        let silent = &promised(script) - heard.0.get(script.name).unwrap_or(&BTreeSet::new());
+        assert!(silent.is_empty(), "{} never said {silent:?}", script.name);
+        assert!(!promised(script).is_empty(), "{} promises nothing", script.name);
+    }
+}
+
+fn best(n: usize) -> Line {
+    Line::best(0, n, vec![(0, 1)])
+}
+
+/// All that hold can say; leaves one hold, of account 0, on places 0 and 1.
+async fn hold_refusals(world: &World, heard: &mut Heard) -> Ask {
+    let seats = |places: &[i32]| vec![Line::chosen(0, places)];
+    let strict = |places: &[i32]| Ask { orphans: Some(100), ..Ask::new(0, seats(places)) };
+    let past = now_ms() - DAY_MS;
+    let taken = vec![Line { instead: vec![(0, 1)], ..Line::chosen(0, &[0, 1]) }];
+    let first = Ask::new(0, seats(&[0, 1]));
+    let plain = |lines| Ask::new(1, lines);
+    let late = Line { until_ms: past, ..best(1) };
+    let ended = Line { tiers: vec![(0, past)], ..best(1) };
+    let asks = [
+        (Ask { epoch: OLD, ..first.clone() }, "stale"),
+        (strict(&[1, 2]), "orphan"),
+        (first.clone(), "held"),
+        (first.clone(), "again"),
+        (Ask { digest: "d2".into(), ..first.clone() }, "mismatch"),
+        (plain(seats(&[1, 2])), "taken"),
+        (plain(taken.clone()), "taken"),
+        (Ask { equivalent: true, ..plain(taken) }, "equivalent"),
+        (plain(vec![best(7)]), "none"),
+        (Ask { limit: 2, ..Ask::new(0, vec![best(1)]) }, "limit"),
+        (plain(vec![Line { quota: 0, ..best(1) }]), "quota"),
+        (plain(vec![ended]), "quota"),
+        (plain(vec![late]), "window"),
+        (Ask { promo: Some((1, 0)), ..plain(vec![best(1)]) }, "promo"),
+    ];
+    for (ask, word) in asks {
+        let ask = if word == "again" || ask.id == first.id {
+            ask
+        } else {
+            Ask { id: Uuid::now_v7(), ..ask }
+        };
+        heard.expect(&scripts::HOLD, &world.hold(&ask).await, word);
+    }
+    heard.expect(&scripts::STATE, &world.state(OLD, "paused").await, "stale");
+    heard.expect(&scripts::STATE, &world.state(EPOCH, "paused").await, "set");
+    let closed = world.hold(&plain(vec![best(1)])).await;
+    heard.expect(&scripts::HOLD, &closed, "closed");
+    assert_eq!(closed.text(1), Some("paused"));
+    let retake = Ask { retake: true, ..plain(vec![Line::area(0, 2, vec![(2, 2)])]) };
+    heard.expect(&scripts::HOLD, &world.hold(&retake).await, "held");
+    world.state(EPOCH, "on_sale").await;
+    let gone = plain(vec![best(1)]);
+    heard.expect(&scripts::HOLD, &world.hold(&gone).await, "held");
+    world.release(EPOCH, gone.id, None, DAY_MS).await;
+    heard.expect(&scripts::HOLD, &world.hold(&gone).await, "finished");
+    first
+}
+
+/// A record's life, by begin, extend, release, sweep and mirror.
+async fn lives(world: &World, heard: &mut Heard, held: &Ask) {
+    let (id, owner, other) = (held.id, held.account, account_id(9));
+    let nobody = Uuid::from_u128(1);
+    let extend = |id, account, by| world.extend(EPOCH, id, account, by, 2 * DAY_MS);
+    heard.expect(&scripts::EXTEND, &world.extend(OLD, id, owner, 1, 1).await, "stale");
+    heard.expect(&scripts::EXTEND, &extend(nobody, owner, 1).await, "gone");
+    heard.expect(&scripts::EXTEND, &extend(id, other, 1).await, "foreign");
+    heard.expect(&scripts::EXTEND, &extend(id, owner, 1).await, "bound");
+    heard.expect(&scripts::EXTEND, &extend(id, owner, DAY_MS).await, "held");
+    let release = |epoch, id, account| world.release(epoch, id, account, DAY_MS);
+    heard.expect(&scripts::RELEASE, &release(OLD, id, None).await, "stale");
+    heard.expect(&scripts::RELEASE, &release(EPOCH, nobody, None).await, "gone");
+    heard.expect(&scripts::RELEASE, &release(EPOCH, id, Some(other)).await, "foreign");
+
+    let due = Ask { ttl_ms: 0, ..Ask::new(3, vec![best(1)]) };
+    world.hold(&due).await;
+    heard.expect(&scripts::BEGIN, &world.begin(EPOCH, due.id, due.account).await, "expired");
+    heard.expect(&scripts::SWEEP, &world.sweep(OLD, 10, DAY_MS, 0).await, "stale");
+    let swept = world.sweep(EPOCH, 10, DAY_MS, 0).await;
+    heard.expect(&scripts::SWEEP, &swept, "swept");
+    assert_eq!(swept.number(1), Some(1));
+
+    heard.expect(&scripts::BEGIN, &world.begin(OLD, id, owner).await, "stale");
+    heard.expect(&scripts::BEGIN, &world.begin(EPOCH, nobody, owner).await, "gone");
+    heard.expect(&scripts::BEGIN, &world.begin(EPOCH, id, other).await, "foreign");
+    heard.expect(&scripts::BEGIN, &world.begin(EPOCH, id, owner).await, "claiming");
+    heard.expect(&scripts::EXTEND, &extend(id, owner, 1).await, "claiming");
+    heard.expect(&scripts::RELEASE, &release(EPOCH, id, Some(owner)).await, "kept");
+    let hanging = world.sweep(EPOCH, 10, DAY_MS, 0).await;
+    assert!(matches!(&hanging.0[4], redis::Value::Array(list) if list.len() == 2));
+
+    let place = |place| HeldPlace { place, stretch: 0, offer: 0, tier: 0 };
+    let order = |id, step| Entry {
+        id,
+        step,
+        account: owner,
+        promo: None,
+        places: vec![place(0), place(1)],
+    };
+    heard.expect(&scripts::MIRROR, &world.mirror(OLD, &[order(id, 'c')], 0).await, "stale");
+    let followed = world.mirror(EPOCH, &[order(id, 'c')], DAY_MS).await;
+    heard.expect(&scripts::MIRROR, &followed, "mirrored");
+    heard.expect(&scripts::BEGIN, &world.begin(EPOCH, id, owner).await, "claimed");
+    let rival = Uuid::now_v7();
+    let conflict = world.mirror(EPOCH, &[order(rival, 's'), order(id, 'r')], DAY_MS).await;
+    assert_eq!(conflict.text(1), Some(rival.to_string().as_str()));
+    heard.expect(&scripts::RELEASE, &release(EPOCH, id, None).await, "gone");
+    let freed = Ask::new(4, vec![best(1)]);
+    world.hold(&freed).await;
+    heard.expect(&scripts::RELEASE, &release(EPOCH, freed.id, None).await, "released");
+}
+
+async fn organizer(world: &mut World, heard: &mut Heard) {
+    heard.expect(&scripts::BLOCK, &world.block(OLD, false, "111", &[5]).await, "stale");
+    heard.expect(&scripts::BLOCK, &world.block(EPOCH, true, "111", &[5]).await, "blocked");
+    let sold = Ask::new(5, vec![Line::chosen(0, &[4])]);
+    world.hold(&sold).await;
+    heard.expect(&scripts::BLOCK, &world.block(EPOCH, true, "111", &[3, 4]).await, "taken");
+    heard.expect(&scripts::GROW, &world.grow(OLD, 8, 0).await, "stale");
+    heard.expect(&scripts::GROW, &world.grow(EPOCH, 8, 0).await, "grown");
+    heard.expect(&scripts::SNAPSHOT, &world.snapshot(OLD, "").await, "stale");
+    let snapshot = world.snapshot(EPOCH, "").await;
+    heard.expect(&scripts::SNAPSHOT, &snapshot, "snapshot");
+    let seq = snapshot.number(1).expect("a number").to_string();
+    heard.expect(&scripts::SNAPSHOT, &world.snapshot(EPOCH, &seq).await, "same");
+}

@@ -1,0 +1,357 @@
+//! The steps of a random sequence: taken, foretold by the model, and compared.
+
+use onsale::catalog::Class;
+use onsale::holds::record::HeldPlace;
+use uuid::Uuid;
+
+use super::ask::{Ask, DAY_MS, Entry, Line, Ranges, account_id};
+use super::judge::{Judge, now_ms, texts};
+use super::sequences::{DrawnLine, Op, Wish};
+use super::world::{Dump, EPOCH, World};
+
+/// A sequence under way.
+pub struct Play {
+    pub world: World,
+    pub before: Dump,
+    pub epoch: i32,
+    pub ids: Vec<Uuid>,
+}
+
+fn tomb_ms(lives: bool) -> i64 {
+    if lives { DAY_MS } else { 0 }
+}
+
+impl Play {
+    pub async fn step(&mut self, op: Op) {
+        match op {
+            Op::Hold(wish) => self.hold(&wish).await,
+            Op::Begin { id, stranger } => self.begin(id, stranger).await,
+            Op::Extend { id, stranger, by, most } => self.extend(id, stranger, by, most).await,
+            Op::Release { id, who, tomb } => self.release(id, who, tomb_ms(tomb)).await,
+            Op::Sweep { most, tomb, hanging } => self.sweep(most, tomb_ms(tomb), hanging).await,
+            Op::Mirror { entries, tomb } => self.mirror(&entries, tomb_ms(tomb)).await,
+            Op::Block { letters, refuse, places } => self.block(letters, refuse, &places).await,
+            Op::State(open) => self.state(open).await,
+            Op::Grow(units) => self.grow(units).await,
+            Op::Snapshot { known } => self.snapshot(known).await,
+            Op::Stale(_) => unreachable!("not nested"),
+        }
+        self.before.audit(&self.world.stretches);
+    }
+
+    /// Takes the state after a step, which must be the model's.
+    async fn compare(&mut self, expected: &Dump, what: &str) {
+        let after = self.world.dump().await;
+        assert_eq!(after.without_created(), expected.without_created(), "{what}");
+        let bits = |dump: &Dump| (dump.taken.clone(), dump.kills.clone(), dump.blocked.clone());
+        let changed = bits(&after.decided()) != bits(&self.before.decided());
+        assert!(!changed || after.seq() > self.before.seq(), "{what}: bits changed, seq did not");
+        self.before = after;
+    }
+
+    fn id(&self, number: u8) -> Uuid {
+        // One more than there are: an id that nobody knows.
+        let at = usize::from(number) % (self.ids.len() + 1);
+        self.ids.get(at).copied().unwrap_or_else(|| Uuid::from_u128(1))
+    }
+
+    fn owner(&self, id: Uuid, stranger: bool) -> Uuid {
+        let record = self.before.records().remove(&id.to_string());
+        let owner = record.map_or_else(|| account_id(0), |record| record.account.0);
+        if stranger { account_id(9) } else { owner }
+    }
+
+    fn ranges(&self, level: i16, class: Class) -> Ranges {
+        let mut ranges: Ranges = Vec::new();
+        for (number, stretch) in (0_i32..).zip(&self.world.stretches) {
+            if (stretch.level, stretch.class) == (level, class) {
+                match ranges.last_mut() {
+                    Some(last) if last.1 + 1 == number => last.1 = number,
+                    _ => ranges.push((number, number)),
+                }
+            }
+        }
+        ranges
+    }
+
+    fn seat(&self, number: u8, class: Class) -> i32 {
+        let of_class = self.world.stretches.iter().filter(|stretch| stretch.class == class);
+        let seats: Vec<i32> = of_class.flat_map(|s| s.first..s.first + s.length).collect();
+        seats[usize::from(number) % seats.len()]
+    }
+
+    fn line(&self, drawn: &DrawnLine, chosen: &mut Vec<i32>) -> Option<Line> {
+        let (kind, offer, n, picks) = drawn;
+        let (level, n) = (i16::from(*offer == 15), usize::from(*n));
+        let pool = self.ranges(level, Class::Standard);
+        let mut line = match kind {
+            0 | 1 => {
+                // Neighbours more often than not: that is what people choose.
+                let first = self.seat(picks[0], Class::Standard);
+                let beside = (0_i32..).take(n.min(picks.len())).map(|step| first + step);
+                let apart = picks.iter().map(|pick| self.seat(*pick, Class::Standard));
+                let class = |place: &i32| {
+                    let number = usize::try_from(self.world.stretch_of(*place)).unwrap();
+                    let stretch = &self.world.stretches[number];
+                    let real = *place < stretch.first + stretch.length;
+                    real && stretch.class == Class::Standard
+                };
+                let mut places: Vec<i32> =
+                    if *kind == 0 { beside.filter(class).collect() } else { apart.collect() };
+                places.sort_unstable();
+                places.dedup();
+                places.retain(|place| !chosen.contains(place));
+                chosen.extend(&places);
+                if places.is_empty() {
+                    return None;
+                }
+                let instead = if picks[0] % 4 == 0 { vec![] } else { pool };
+                Line { instead, ..Line::chosen(0, &places) }
+            }
+            2 => Line::best(0, n, pool),
+            3 => Line { kind: 's', ..Line::best(0, n, pool) },
+            _ if picks[0] % 5 == 0 => Line::best(0, n, self.ranges(0, Class::Accessible)),
+            _ => Line::area(0, n, self.ranges(0, Class::Area)),
+        };
+        rules(&mut line, *offer);
+        Some(line)
+    }
+
+    async fn hold(&mut self, wish: &Wish) {
+        let mut chosen = Vec::new();
+        let lines = wish.lines.iter().filter_map(|drawn| self.line(drawn, &mut chosen)).collect();
+        let mut ask = Ask::new(wish.account, lines);
+        if ask.lines.is_empty() {
+            return;
+        }
+        ask.epoch = self.epoch;
+        ask.limit = wish.limit;
+        ask.ttl_ms = if wish.due { 0 } else { 600_000 };
+        ask.equivalent = wish.equivalent;
+        ask.orphans = [None, Some(usize::MAX >> 16), Some(12)][usize::from(wish.orphans)];
+        ask.promo = [None, Some((1, -1)), Some((2, 2)), None][usize::from(wish.promo)];
+        (ask.retake, ask.channel) = (wish.retake, wish.channel);
+        if let Some((known, same)) = wish.again {
+            ask.id = self.id(known);
+            ask.digest = if same { "d1".into() } else { "d2".into() };
+        }
+        let reply = self.world.hold(&ask).await;
+        let after = self.world.dump().await;
+        Judge { world: &self.world, before: &self.before, ask: &ask }.check(&reply, &after);
+        self.before = after;
+        if matches!(reply.word(), Some("held" | "equivalent")) {
+            self.ids.push(ask.id);
+            let again = self.world.hold(&ask).await;
+            assert_eq!(again.word(), Some("again"));
+            let same = self.world.dump().await;
+            assert_eq!(same, self.before, "the second call changed something");
+        }
+    }
+
+    async fn begin(&mut self, id: u8, stranger: bool) {
+        let id = self.id(id);
+        let account = self.owner(id, stranger);
+        for _ in 0..2 {
+            let (expected, after) = self.before.after_begin(self.epoch, id, account);
+            let reply = self.world.begin(self.epoch, id, account).await;
+            assert_eq!(texts(&reply), expected);
+            self.compare(&after, "begin").await;
+        }
+    }
+
+    async fn extend(&mut self, id: u8, stranger: bool, by: i64, most: i64) {
+        let id = self.id(id);
+        let account = self.owner(id, stranger);
+        let expected = self.before.after_extend(self.epoch, id, account, by, most);
+        let reply = self.world.extend(self.epoch, id, account, by, most).await;
+        let said = texts(&reply);
+        // The model's clock is some milliseconds behind: at the edge both may be right.
+        let edge = matches!(said[0].as_str(), "held" | "bound") && expected[0] != "gone";
+        assert!(said[0] == expected[0] || edge, "{said:?} {expected:?}");
+        let mut after = self.before.clone();
+        if said[0] == "held" {
+            let (until, now): (i64, i64) = (said[1].parse().unwrap(), said[2].parse().unwrap());
+            let mut record = self.before.records().remove(&id.to_string()).unwrap();
+            assert_eq!(until, (now + by).min(record.created_ms + most));
+            assert!(until > record.deadline_ms);
+            record.deadline_ms = until;
+            after.holds.insert(id.to_string(), record.text());
+            after.deadlines.insert(id.to_string(), until);
+        }
+        self.compare(&after, "extend").await;
+    }
+
+    async fn release(&mut self, id: u8, who: u8, tomb: i64) {
+        let id = self.id(id);
+        let account = (who > 0).then(|| self.owner(id, who == 1));
+        for _ in 0..2 {
+            let (expected, after) = self.before.after_release(self.epoch, id, account);
+            let reply = self.world.release(self.epoch, id, account, tomb).await;
+            assert_eq!(texts(&reply), expected);
+            self.compare(&after, "release").await;
+        }
+    }
+
+    async fn sweep(&mut self, most: usize, tomb: i64, hanging: bool) {
+        let age = if hanging { 0 } else { DAY_MS };
+        let (expected, after) = self.before.after_sweep(self.epoch, most, tomb, age);
+        let reply = self.world.sweep(self.epoch, most, tomb, age).await;
+        let mut said = texts(&reply);
+        if let Some(redis::Value::Array(hanging)) = reply.0.get(4) {
+            said[4] = (hanging.len() / 2).to_string();
+        }
+        assert_eq!(said, expected);
+        self.compare(&after, "sweep").await;
+    }
+
+    async fn mirror(&mut self, drawn: &[(u8, u8, Vec<u8>)], tomb: i64) {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (id, step, picks) in drawn {
+            let known = self.id(*id);
+            let record = self.before.records().remove(&known.to_string());
+            let step = ['c', 's', 'r'][usize::from(*step)];
+            let entry = match record {
+                Some(record) => Entry {
+                    id: known,
+                    step,
+                    account: record.account.0,
+                    promo: record.promo,
+                    places: record.places,
+                },
+                // An order that Redis has forgotten, on places that may be taken.
+                None => {
+                    let mut places: Vec<i32> =
+                        picks.iter().map(|pick| self.seat(*pick, Class::Standard)).collect();
+                    places.sort_unstable();
+                    places.dedup();
+                    let held = |place: i32| HeldPlace {
+                        place,
+                        stretch: self.world.stretch_of(place),
+                        offer: 0,
+                        tier: 0,
+                    };
+                    let places = places.into_iter().map(held).collect();
+                    let promo = (picks[0] % 4 == 0).then_some(1);
+                    Entry {
+                        id: Uuid::now_v7(),
+                        step,
+                        account: account_id(picks[0] % 3),
+                        promo,
+                        places,
+                    }
+                }
+            };
+            entries.push(entry);
+        }
+        for _ in 0..2 {
+            let (expected, after) = self.before.after_mirror(self.epoch, &entries);
+            let reply = self.world.mirror(self.epoch, &entries, tomb).await;
+            assert_eq!(texts(&reply), expected);
+            self.compare(&after, "mirror").await;
+        }
+        let known = self.before.records();
+        self.ids
+            .extend(entries.iter().map(|e| e.id).filter(|id| known.contains_key(&id.to_string())));
+        self.ids.sort_unstable();
+        self.ids.dedup();
+    }
+
+    async fn block(&mut self, letters: u8, refuse: bool, picks: &[u8]) {
+        // Killed, revived, allocated to channel 1, given to another channel, back to the public.
+        let letters = ["111", "000", "-10", "-11", "-00"][usize::from(letters)];
+        let mut places: Vec<i32> =
+            picks.iter().map(|pick| self.seat(*pick, Class::Standard)).collect();
+        places.sort_unstable();
+        places.dedup();
+        if letters.starts_with('-') {
+            // Allocations of killed places are not looked at: they stay blocked.
+            places.retain(|place| !onsale::catalog::listing::bit(&self.before.kills, *place));
+        }
+        for _ in 0..2 {
+            let (expected, after) = self.before.after_block(self.epoch, refuse, letters, &places);
+            let reply = self.world.block(self.epoch, refuse, letters, &places).await;
+            assert_eq!(texts(&reply), expected);
+            self.compare(&after, "block").await;
+        }
+    }
+
+    async fn state(&mut self, open: bool) {
+        let state = if open { "on_sale" } else { "paused" };
+        let reply = self.world.state(self.epoch, state).await;
+        let mut after = self.before.clone();
+        if self.epoch == EPOCH {
+            assert_eq!(reply.word(), Some("set"));
+            after.head.insert("state".into(), state.into());
+            after.head.insert("seq".into(), (self.before.seq() + 1).to_string());
+        } else {
+            assert_eq!(reply.word(), Some("stale"));
+        }
+        self.compare(&after, "state").await;
+    }
+
+    async fn grow(&mut self, units: i32) {
+        let reply = self.world.grow(self.epoch, units, 0).await;
+        let mut after = self.before.clone();
+        if self.epoch == EPOCH {
+            assert_eq!(reply.word(), Some("grown"));
+            after.stretches = onsale::holds::rebuild::stretch_bytes(&self.world.stretches);
+            after.head.insert("seq".into(), (self.before.seq() + 1).to_string());
+        } else {
+            assert_eq!(reply.word(), Some("stale"));
+        }
+        self.compare(&after, "grow").await;
+    }
+
+    async fn snapshot(&mut self, known: bool) {
+        let seq = if known { self.before.seq().to_string() } else { String::new() };
+        let reply = self.world.snapshot(self.epoch, &seq).await;
+        let count = |name: &str| self.before.counts.get(name).copied().unwrap_or(0);
+        match reply.word() {
+            Some("stale") => assert_ne!(self.epoch, EPOCH),
+            Some("same") => {
+                assert!(known);
+                assert_eq!(reply.number(1), Some(self.before.seq()));
+                assert_eq!(reply.text(2), Some(self.before.state()));
+                // Counts move while no bit does.
+                assert_eq!(
+                    (reply.number(3), reply.number(4)),
+                    (Some(count("c")), Some(count("s")))
+                );
+            }
+            Some("snapshot") => {
+                assert!(!known);
+                assert_eq!(reply.bytes(3), Some(&*self.before.taken));
+                assert_eq!(reply.bytes(4), Some(&*self.before.blocked[0]));
+                assert_eq!(reply.bytes(5), Some(&*self.before.kills));
+                assert_eq!(
+                    (reply.number(6), reply.number(7)),
+                    (Some(count("c")), Some(count("s")))
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        self.compare(&self.before.clone(), "snapshot").await;
+    }
+}
+
+/// The rules of the offer that was drawn: always the same for the same offer.
+fn rules(line: &mut Line, drawn: u8) {
+    let past = now_ms() - DAY_MS;
+    let (future, later) = (past + 2 * DAY_MS, past + 3 * DAY_MS);
+    match drawn {
+        6 | 7 => {
+            (line.offer, line.quota) = (1, 12);
+            line.tiers = vec![(5, 0), (0, 0)];
+        }
+        8 => (line.offer, line.tiers) = (2, vec![(0, past), (0, 0)]),
+        9 => (line.offer, line.tiers) = (3, vec![(4, 0)]),
+        10 => (line.offer, line.until_ms) = (4, past),
+        11 => (line.offer, line.from_ms) = (5, future),
+        12 | 13 => {
+            (line.offer, line.from_ms, line.until_ms) = (6, past, future);
+            line.tiers = vec![(3, later), (0, future)];
+        }
+        15 => line.offer = 7,
+        _ => {}
+    }
+}

@@ -1,0 +1,73 @@
+//! A buyer who wants tickets whatever happens.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Answer, Buyer, PATIENCE, until};
+
+/// How long to wait before a busy server is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Holds that one buyer tries.
+const MOST_TRIES: usize = 400;
+
+/// Repeats what a busy server asks to be repeated, with the same key.
+pub async fn patiently<F: Future<Output = Answer>>(mut ask: impl FnMut() -> F) -> Answer {
+    let started = Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.status != 503 {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "still {answer:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Buys two places together, later single ones, until it has an order or nothing is left; the
+/// places that were paid.
+pub async fn shop(url: &str, event: &str, offer: &str, number: usize) -> Vec<i64> {
+    let buyer = Buyer::new(url).await;
+    let mut wanted = 2;
+    for attempt in 0..MOST_TRIES {
+        let key = format!("try-{attempt}");
+        let hold = patiently(|| buyer.hold_best(event, offer, &key, wanted)).await;
+        match (hold.status.as_u16(), hold.code()) {
+            (200 | 201, _) => {}
+            (409, "none_left") => {
+                if wanted == 1 && nothing_left(&buyer, event).await {
+                    return Vec::new();
+                }
+                wanted = 1;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            // The same key's hold died with the Redis it was in.
+            (410, "hold_gone") | (409, "hold_in_checkout") => continue,
+            _ => panic!("{hold:?}"),
+        }
+        let (id, email) = (hold.id(), format!("buyer{number}@example.org"));
+        let order = patiently(|| buyer.checkout(event, &id, &email)).await;
+        match (order.status.as_u16(), order.code()) {
+            (201, _) => {}
+            (409, "claim_lost") | (410, "hold_gone") => continue,
+            _ => panic!("{order:?}"),
+        }
+        buyer.pay(&order, "4242424242424242").await.expect(200);
+        let path = format!("/v1/orders/{id}");
+        until("the order is paid", || async {
+            patiently(|| buyer.get(&path)).await.body["status"] == "paid"
+        })
+        .await;
+        return buyer.order(&id).await.places();
+    }
+    panic!("no luck in {MOST_TRIES} tries");
+}
+
+async fn nothing_left(buyer: &Buyer, event: &str) -> bool {
+    let path = format!("/v1/events/{event}/drawer");
+    let drawer = patiently(|| buyer.get(&path)).await.expect(200);
+    let redis = &drawer.body["redis"];
+    redis["free"] == json!(0) && redis["held"] == json!(0) && redis["claimed"] == json!(0)
+}
