@@ -10,6 +10,16 @@
 CREATE FUNCTION has_claims(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
 $$ SELECT status IN ('open', 'cancelling', 'paid', 'disputed', 'refund_pending') $$;
 
+-- The places of orders. In PL/pgSQL, and so opaque to the planner, on purpose: with the arrays in
+-- sight it takes every place of an event for a candidate and scans all of the event's claims.
+CREATE FUNCTION places_of(p_orders uuid[])
+RETURNS TABLE (id uuid, event_id uuid, place integer) LANGUAGE plpgsql STABLE ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT o.id, o.event_id, p.place FROM orders o CROSS JOIN unnest(o.places) AS p (place)
+        WHERE o.id = ANY (p_orders) ORDER BY o.event_id, p.place;
+END $$;
+
 -- Adds (sign 1) or takes back (sign -1) what these orders count for limited offers and promos.
 CREATE FUNCTION count_orders(p_orders uuid[], p_sign integer) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -158,9 +168,8 @@ BEGIN
         SELECT array_agg(coalesce(v_over_outcome[array_position(v_over, p_id[i])], v_outcome[i])
                          ORDER BY i)
         INTO v_outcome FROM generate_subscripts(p_id, 1) i;
-        DELETE FROM claims c USING orders o, unnest(o.places) AS p (place)
-        WHERE o.id = ANY (v_over) AND c.event_id = o.event_id AND c.place = p.place
-          AND c.order_id = o.id;
+        DELETE FROM claims c USING places_of(v_over) w
+        WHERE c.event_id = w.event_id AND c.place = w.place AND c.order_id = w.id;
         DELETE FROM orders o WHERE o.id = ANY (v_over);
         SELECT array_agg(p_id[i]) INTO v_alive
         FROM generate_subscripts(p_id, 1) i WHERE v_outcome[i] = 'claimed';
@@ -263,10 +272,8 @@ BEGIN
     SELECT array_agg(p_order[i]) INTO v_paid
     FROM generate_subscripts(p_order, 1) i WHERE v_outcome[i] = 'paid';
     IF v_paid IS NOT NULL THEN
-        UPDATE claims c SET sold = true
-        FROM orders o CROSS JOIN unnest(o.places) AS p (place)
-        WHERE o.id = ANY (v_paid) AND c.event_id = o.event_id AND c.place = p.place
-          AND c.order_id = o.id;
+        UPDATE claims c SET sold = true FROM places_of(v_paid) w
+        WHERE c.event_id = w.event_id AND c.place = w.place AND c.order_id = w.id;
         GET DIAGNOSTICS v_sold = ROW_COUNT;
         IF v_sold <> (SELECT sum(cardinality(o.places)) FROM orders o WHERE o.id = ANY (v_paid))
         THEN
@@ -287,9 +294,8 @@ CREATE FUNCTION release_claims(p_orders uuid[], p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     WITH gone AS (
-        DELETE FROM claims c USING orders o, unnest(o.places) AS p (place)
-        WHERE o.id = ANY (p_orders) AND c.event_id = o.event_id AND c.place = p.place
-          AND c.order_id = o.id
+        DELETE FROM claims c USING places_of(p_orders) w
+        WHERE c.event_id = w.event_id AND c.place = w.place AND c.order_id = w.id
         RETURNING c.event_id, c.place, c.order_id, c.claimed_at
     )
     INSERT INTO claims_history (event_id, place, order_id, claimed_at, reason)
@@ -436,9 +442,9 @@ DECLARE
 BEGIN
     SELECT o.status INTO v_status FROM orders o WHERE o.id = p_order FOR UPDATE;
     IF has_claims(v_status) THEN
-        UPDATE tickets t SET status = 'void' FROM orders o, unnest(o.places) AS p (place)
-        WHERE o.id = p_order AND t.event_id = o.event_id AND t.place = p.place
-          AND t.order_id = o.id AND t.status <> 'void';
+        UPDATE tickets t SET status = 'void' FROM places_of(ARRAY[p_order]) w
+        WHERE t.event_id = w.event_id AND t.place = w.place AND t.order_id = w.id
+          AND t.status <> 'void';
         PERFORM release_claims(ARRAY[p_order], 'refunded');
         INSERT INTO mirror (orders) VALUES (ARRAY[p_order]) RETURNING id INTO v_mirror;
     END IF;

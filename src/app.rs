@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use jiff::Timestamp;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,13 @@ use crate::redis::Redis;
 
 /// Connections of each group commit: one commits, one takes over when the first hangs.
 const COMMIT_CONNECTIONS: u32 = 4;
+/// How long group commits wait for a connection: there are always others.
+const COMMIT_ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a connection that comes back to its pool may take to show that it lives.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+/// Tracked work is given up after this, as if its node had died, and resumed by others: a server
+/// that has gone silent would keep it, and its connections, for ever.
+const WORK_WITHIN: Duration = Duration::from_secs(60);
 /// A transaction left open by a mishap is ended by Postgres after this.
 const IDLE_IN_TRANSACTION: &str = "10s";
 
@@ -77,6 +84,18 @@ pub struct App {
     this: Weak<Self>,
 }
 
+/// A pool that gets over connections that went silent. One whose query was given up is asked
+/// whether it lives before it is used again, and would keep its place in the pool until it
+/// answers: so it has to answer soon.
+fn pool() -> PgPoolOptions {
+    PgPoolOptions::new().after_release(|connection, _| {
+        Box::pin(async move {
+            let lives = tokio::time::timeout(RELEASE_WITHIN, connection.ping()).await;
+            lives.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+        })
+    })
+}
+
 /// Connects to Postgres.
 ///
 /// # Errors
@@ -87,7 +106,7 @@ pub async fn connect_postgres(config: &Config) -> sqlx::Result<PgPool> {
         .url
         .parse::<PgConnectOptions>()?
         .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]);
-    PgPoolOptions::new()
+    pool()
         .acquire_timeout(Duration::from_secs(config.database.acquire_timeout_s))
         .max_connections(config.database.connections)
         .connect_with(options)
@@ -106,8 +125,9 @@ async fn connect_commits(config: &Config) -> sqlx::Result<PgPool> {
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
     ]);
-    PgPoolOptions::new()
-        .acquire_timeout(Duration::from_secs(config.database.acquire_timeout_s))
+    let patience = Duration::from_secs(config.database.acquire_timeout_s);
+    pool()
+        .acquire_timeout(patience.min(COMMIT_ACQUIRE))
         .min_connections(1)
         .max_connections(COMMIT_CONNECTIONS)
         .connect_with(options)
@@ -172,6 +192,20 @@ impl App {
     #[must_use]
     pub fn arc(&self) -> Option<Arc<Self>> {
         self.this.upgrade()
+    }
+
+    /// Does work that a client going away doesn't cancel. Every step of it must be one after
+    /// which a node may die: that is what giving it up comes to.
+    ///
+    /// # Errors
+    /// The work's, or `unknown_outcome` if it was given up.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let task = self.tasks.spawn(tokio::time::timeout(WORK_WITHIN, work));
+        let done = task.await.map_err(Problem::internal)?;
+        done.unwrap_or_else(|_| Err(Problem::new(Code::Unknown)))
     }
 
     /// The event with this id or slug.

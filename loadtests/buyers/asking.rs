@@ -17,11 +17,8 @@ const MAX_REPEATS: u32 = 4;
 const REPEAT_AFTER: Duration = Duration::from_millis(100);
 
 /// Answers that ask for the same request again, with the same key.
-const AGAIN: [StatusCode; 3] = [
-    StatusCode::SERVICE_UNAVAILABLE,
-    StatusCode::GATEWAY_TIMEOUT,
-    StatusCode::TOO_MANY_REQUESTS,
-];
+const AGAIN: [StatusCode; 3] =
+    [StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
 
 /// Noes that belong to a sale. Everything else that isn't a success is a mistake, of the servers
 /// or of this program.

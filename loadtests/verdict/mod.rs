@@ -1,5 +1,6 @@
 //! What came of it: figures, and whether they may be believed.
 
+mod judge;
 mod report;
 pub mod tally;
 mod text;

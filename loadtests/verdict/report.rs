@@ -1,10 +1,11 @@
 //! The report: computed once, printed for people and written for programs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::judge::problems;
 use super::tally::{Step, Tally, Times};
 use super::windows::{peak, rate};
 use crate::buyers::{Coming, Drawer, Gone};
@@ -12,9 +13,6 @@ use crate::rig::cpu::{Process, Reading};
 
 /// Raised when a field of the JSON summary changes its meaning.
 const VERSION: u32 = 1;
-/// Later starts than this, for one buyer in a hundred, and the generator was too busy to be
-/// believed.
-const LATE_AT_MOST: Duration = Duration::from_millis(100);
 /// The rush ends when so many percent of the places are sold: afterwards what others left behind
 /// is waited for.
 const RUSH_PERCENT: usize = 95;
@@ -273,40 +271,4 @@ fn cpu_rows(
     let ours: Duration = reading.used.iter().sum();
     rows.push(row("anything else", reading.machine.saturating_sub(ours)));
     rows
-}
-
-/// Everything that keeps the run from passing.
-fn problems(facts: &Facts<'_>) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut check = |fine: bool, what: String| {
-        if !fine {
-            problems.push(what);
-        }
-    };
-    let capacity = u64::from(facts.capacity);
-    match &facts.drawer {
-        Some(drawer) => {
-            let (pg, redis) = (&drawer.postgres, &drawer.redis);
-            let all = pg.sold == capacity && redis.sold == capacity && drawer.is_at_rest();
-            check(all, format!("the drawer count: by Redis {redis:?}, by Postgres {pg:?}"));
-        }
-        None => check(false, "the drawer count was not answered".to_owned()),
-    }
-    check(facts.audit.0, "the audit found violations".to_owned());
-    let mut places = HashSet::new();
-    let twice = facts.tally.sales.iter().flat_map(|sale| &sale.places);
-    let twice: Vec<&i32> = twice.filter(|place| !places.insert(**place)).collect();
-    check(twice.is_empty(), format!("two buyers have tickets for the same place: {twice:?}"));
-    let held = u64::try_from(places.len()).unwrap_or(u64::MAX);
-    check(held == capacity, format!("buyers have tickets for {held} of {capacity} places"));
-    let mistakes: u64 = facts.tally.mistakes.values().sum();
-    check(mistakes == 0, format!("{mistakes} answers should not have happened (listed below)"));
-    if let Err(left) = facts.drained {
-        check(false, format!("{left} rows were left in outbox and mirror"));
-    }
-    let late = facts.tally.late.quantile(0.99);
-    check(late <= LATE_AT_MOST, format!("the generator was late: p99 {late:.1?}"));
-    let (dropped, lost) = (facts.gone.dropped, facts.gone.lost);
-    check(dropped + lost == 0, format!("the generator dropped {dropped} and lost {lost} buyers"));
-    problems
 }

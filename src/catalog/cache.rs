@@ -16,6 +16,8 @@ use crate::redis::keys::Keys;
 /// How often versions and epochs are compared with Postgres. A change is seen everywhere after
 /// at most this and one query.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How long one comparison may take.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 /// Most events in memory; beyond it, those not on sale are dropped.
 const MAX_EVENTS: usize = 10_000;
 
@@ -74,6 +76,10 @@ impl Catalog {
         }
         if let Some(id) = self.slugs.get(name).map(|id| *id) {
             return self.sale(id).await;
+        }
+        // Postgres refuses to be asked for a text with NUL, which no slug has.
+        if name.contains('\0') {
+            return Ok(None);
         }
         match store::by_slug(&self.pg, name).await? {
             Some(id) => {
@@ -159,8 +165,11 @@ impl Catalog {
             if ids.is_empty() {
                 continue;
             }
-            if let Err(error) = self.compare(&ids).await {
-                tracing::warn!(%error, "the catalog can't follow Postgres");
+            // Bounded, because a connection that went silent would be waited for for ever.
+            match tokio::time::timeout(FOLLOW_WITHIN, self.compare(&ids)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the catalog can't follow Postgres"),
+                Err(late) => tracing::warn!(%late, "the catalog can't follow Postgres"),
             }
         }
     }

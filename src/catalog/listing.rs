@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Channel, Class, Event, Level, Offer, Place, PriceType, Promo, Section, Stretch};
+use super::{
+    Channel, Class, Event, Level, Offer, PUBLIC, Place, PriceType, Promo, Section, Stretch,
+};
 use crate::ids::OfferId;
 
 /// Marks numbers between stretches that are no place: stretches begin on byte boundaries.
@@ -32,7 +34,7 @@ pub struct Listing {
     pub promos: Vec<Promo>,
     index: Vec<u32>,
     offers_by_id: HashMap<OfferId, usize>,
-    pools: HashMap<(i16, Class), Vec<Range<i32>>>,
+    pools: HashMap<(i16, Class, i16), Vec<Range<i32>>>,
 }
 
 /// The parts of a listing as they are read.
@@ -65,7 +67,8 @@ impl From<Parts> for Listing {
             index[position(place.number)] = u32::try_from(at).unwrap_or(VOID);
         }
         let offers_by_id = parts.offers.iter().enumerate().map(|(at, o)| (o.id, at)).collect();
-        let pools = pools(&parts.stretches);
+        let channels: Vec<i16> = parts.channels.iter().map(|channel| channel.number).collect();
+        let pools = pools(&parts.stretches, &parts.places, &channels);
         Self {
             event: parts.event,
             levels: parts.levels,
@@ -87,17 +90,36 @@ fn position(number: i32) -> usize {
     usize::try_from(number).unwrap_or(0)
 }
 
-/// Runs of consecutive stretch numbers by level and class, best first.
-fn pools(stretches: &[Stretch]) -> HashMap<(i16, Class), Vec<Range<i32>>> {
-    let mut pools: HashMap<(i16, Class), Vec<Range<i32>>> = HashMap::new();
-    for (number, stretch) in (0_i32..).zip(stretches) {
-        let ranges = pools.entry((stretch.level, stretch.class)).or_default();
-        match ranges.last_mut() {
-            Some(last) if last.end == number => last.end += 1,
-            _ => ranges.push(number..number + 1),
+/// Runs of consecutive stretch numbers by level, class and channel, best first. A stretch of which
+/// a channel can't sell a single place is not in its pool: nobody needs to look at it.
+fn pools(
+    stretches: &[Stretch],
+    places: &[Place],
+    channels: &[i16],
+) -> HashMap<(i16, Class, i16), Vec<Range<i32>>> {
+    let mut sellable = vec![0_u32; stretches.len()];
+    for place in places.iter().filter(|place| !place.killed) {
+        let by = if place.channel == PUBLIC { u32::MAX } else { channel_bit(place.channel) };
+        if let Some(of_stretch) = sellable.get_mut(position(place.stretch)) {
+            *of_stretch |= by;
+        }
+    }
+    let mut pools: HashMap<(i16, Class, i16), Vec<Range<i32>>> = HashMap::new();
+    for ((number, stretch), sellable) in (0_i32..).zip(stretches).zip(sellable) {
+        for channel in channels.iter().filter(|channel| sellable & channel_bit(**channel) != 0) {
+            let ranges = pools.entry((stretch.level, stretch.class, *channel)).or_default();
+            match ranges.last_mut() {
+                Some(last) if last.end == number => last.end += 1,
+                _ => ranges.push(number..number + 1),
+            }
         }
     }
     pools
+}
+
+/// Channels are numbered from 0 to 30 (`channels` in the database).
+fn channel_bit(channel: i16) -> u32 {
+    u32::try_from(channel).ok().and_then(|channel| 1_u32.checked_shl(channel)).unwrap_or(0)
 }
 
 impl Listing {
@@ -151,10 +173,17 @@ impl Listing {
         self.promos.iter().find(|promo| promo.code == code)
     }
 
-    /// Ranges of stretch numbers of one level and class, best first.
+    /// Ranges of numbers of those stretches of one level and class in which a channel can sell,
+    /// best first.
     #[must_use]
-    pub fn pool(&self, level: i16, class: Class) -> &[Range<i32>] {
-        self.pools.get(&(level, class)).map_or(&[], Vec::as_slice)
+    pub fn pool(&self, level: i16, class: Class, channel: i16) -> &[Range<i32>] {
+        self.pools.get(&(level, class, channel)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there are places of this level and class, whoever can sell them.
+    #[must_use]
+    pub fn has(&self, level: i16, class: Class) -> bool {
+        self.stretches.iter().any(|stretch| (stretch.level, stretch.class) == (level, class))
     }
 
     /// How many places there are.
@@ -200,18 +229,55 @@ pub fn set_bit(bitmap: &mut Vec<u8>, number: i32) {
 mod tests {
     use super::*;
 
+    fn stretch(level: i16, class: Class) -> Stretch {
+        Stretch { first: 0, length: 8, level, class, section: 0 }
+    }
+
+    fn place(stretch: i32, channel: i16, killed: bool) -> Place {
+        Place {
+            number: stretch * 8,
+            stretch,
+            section: 0,
+            level: 0,
+            attributes: 0,
+            row: None,
+            seat: None,
+            x: 0.0,
+            y: 0.0,
+            killed,
+            channel,
+        }
+    }
+
     #[test]
     fn pools_are_runs_of_numbers_and_later_additions_come_last() {
-        let stretch = |level, class| Stretch { first: 0, length: 8, level, class, section: 0 };
         let stretches = [
             stretch(0, Class::Standard),
             stretch(0, Class::Standard),
             stretch(1, Class::Standard),
             stretch(0, Class::Standard),
         ];
-        let pools = pools(&stretches);
-        assert_eq!(pools[&(0, Class::Standard)], [0..2, 3..4]);
-        assert_eq!(pools[&(1, Class::Standard)], vec![2..3]);
+        let places: Vec<_> = (0..4).map(|number| place(number, PUBLIC, false)).collect();
+        let pools = pools(&stretches, &places, &[PUBLIC]);
+        assert_eq!(pools[&(0, Class::Standard, PUBLIC)], [0..2, 3..4]);
+        assert_eq!(pools[&(1, Class::Standard, PUBLIC)], vec![2..3]);
+    }
+
+    #[test]
+    fn a_channel_looks_only_where_it_can_sell() {
+        let stretches: Vec<_> = (0..4).map(|_| stretch(0, Class::Standard)).collect();
+        let killed = place(3, PUBLIC, true);
+        let places = [
+            place(0, 1, false),
+            place(1, PUBLIC, false),
+            place(2, 2, false),
+            place(2, 1, false),
+            killed,
+        ];
+        let pools = pools(&stretches, &places, &[PUBLIC, 1, 2]);
+        assert_eq!(pools[&(0, Class::Standard, PUBLIC)], vec![1..2]);
+        assert_eq!(pools[&(0, Class::Standard, 1)], vec![0..3]);
+        assert_eq!(pools[&(0, Class::Standard, 2)], vec![1..3]);
     }
 
     #[test]

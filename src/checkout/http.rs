@@ -45,12 +45,9 @@ pub async fn checkout(
     Body(request): Body<CheckoutRequest>,
 ) -> Result<(StatusCode, Json<OrderView>), Problem> {
     let sale = app.built_sale(&event).await?;
-    // Tracked, not cancelled: a client that goes away leaves no half-made order.
-    let task = {
-        let (app, sale) = (app.clone(), sale.clone());
-        app.tasks.clone().spawn(super::checkout(app, sale, hold, account, request))
-    };
-    let done = task.await.map_err(Problem::internal)??;
+    // Not cancelled: a client that goes away leaves no half-made order.
+    let work = super::checkout(app.clone(), sale.clone(), hold, account, request);
+    let done = app.see_through(work).await?;
     let mut view = OrderView::new(&app, &sale.listing, &done.order);
     view.payment = done.pay_with;
     Ok((StatusCode::CREATED, Json(view)))

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::accounts::email::Email;
-use crate::db::batch::{Commit, Job};
+use crate::db::batch::{Commit, Job, answered};
 use crate::holds::record::{HeldPlace, Line, Step};
 use crate::holds::redis::MirrorEntry;
 use crate::ids::{AccountId, AttemptId, EventId, HoldId};
@@ -176,8 +176,8 @@ impl Claimer {
             &columns.place_of,
             &columns.place,
         )
-        .fetch_all(&self.pg)
-        .await?;
+        .fetch_all(&self.pg);
+        let rows = answered(rows).await?;
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut note = Note::default();
         for (row, job) in rows.into_iter().zip(jobs) {

@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -25,6 +26,19 @@ pub trait Commit: Send + Sync + 'static {
 
     /// Commits, and answers every job in order. It must not fail as a whole because of one job.
     fn commit(&self, jobs: Vec<Self::Job>) -> impl Future<Output = Vec<Self::Outcome>> + Send;
+}
+
+/// How long a commit may take, its connection included. After it the commit may still happen.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// A commit's answer, or an error once it has taken too long: behind a commit that waits for ever
+/// all others of the process would wait too.
+///
+/// # Errors
+/// The commit's own, or that no answer came.
+pub async fn answered<T>(commit: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let answer = tokio::time::timeout(ANSWER_WITHIN, commit).await;
+    answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
 /// Why a job was not taken.

@@ -461,6 +461,7 @@ pub fn cached(
 
 /// From which state a stream goes on.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct StreamQuery {
     /// `epoch-seq` of the snapshot you have; a reconnecting browser sends `Last-Event-ID`.

@@ -192,7 +192,7 @@ impl Plan {
                 kind: if area { "a" } else { "p" },
                 count: group.len(),
                 what,
-                instead: ranges_text(listing.pool(stretch.level, stretch.class)),
+                instead: ranges_text(listing.pool(stretch.level, stretch.class, prices.channel)),
                 ..PlanLine::settled(group[0].offer)
             })
         });
@@ -212,7 +212,7 @@ impl Plan {
         let mut lines: Vec<PlanLine> = Vec::new();
         for held in places {
             let stretch = listing.stretch(held.stretch)?;
-            let pool = listing.pool(stretch.level, stretch.class);
+            let pool = listing.pool(stretch.level, stretch.class, prices.channel);
             let what = ranges_text(pool);
             match lines.iter_mut().find(|line| line.offer == held.offer && line.what == what) {
                 Some(line) => line.count += 1,
@@ -320,15 +320,15 @@ fn resolve(
         let near = places.iter().filter_map(|number| listing.place(*number));
         let mut near: Vec<_> = near.map(|place| place.stretch..place.stretch + 1).collect();
         near.dedup();
-        near.extend_from_slice(listing.pool(offer.level, Class::Standard));
+        near.extend_from_slice(listing.pool(offer.level, Class::Standard, offer.channel));
         let instead = ranges_text(&near);
         return Ok(PlanLine { kind: "p", count: places.len(), what, instead, ..base });
     }
     if let Some(best) = line.best {
         let count = bounded(best, format!("/lines/{at}/best"))?;
         let class = if line.accessible { Class::Accessible } else { Class::Standard };
-        let what = ranges_text(listing.pool(offer.level, class));
-        if what.is_empty() {
+        let what = ranges_text(listing.pool(offer.level, class, offer.channel));
+        if !listing.has(offer.level, class) {
             return Err(invalid(format!("/lines/{at}/best"), "this offer has no such seats"));
         }
         let kind = if line.allow_split { "s" } else { "b" };

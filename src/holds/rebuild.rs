@@ -7,7 +7,7 @@
 //! a hold of any epoch still has to win its claim.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::{InfoDict, Pipeline};
 use thiserror::Error;
@@ -23,8 +23,9 @@ use crate::redis::keys::{Keys, LAYOUT};
 
 /// Records in one pipeline.
 const CHUNK: usize = 2_000;
-/// The lock's transaction is idle while the event is built.
-const LOCK_TIMEOUT: &str = "SET LOCAL idle_in_transaction_session_timeout = '120s'";
+/// How long a rebuild may take. The lock's transaction is idle meanwhile.
+const BUILD_WITHIN: Duration = Duration::from_mins(2);
+const LOCK_TIMEOUT: &str = "SET LOCAL idle_in_transaction_session_timeout = '2min'";
 /// The longest free run that a hint can name.
 const MAX_HINT: usize = 255;
 
@@ -56,6 +57,9 @@ pub enum RebuildError {
     /// Redis was replaced or emptied in mid-build.
     #[error("Redis was restarted or flushed during the rebuild")]
     Restarted,
+    /// It may wait for a server that has gone silent.
+    #[error("the rebuild took too long and was given up")]
+    TooSlow,
 }
 
 /// Why an event is built.
@@ -88,9 +92,9 @@ fn start(app: &App, event: EventId, why: Why) {
     app.tasks.clone().spawn(async move {
         // Each needs two connections at once: were all of them first ones, none would go on.
         let turn = app.rebuilds.acquire().await;
-        let built = build(&app, event, why).await;
+        let built = tokio::time::timeout(BUILD_WITHIN, build(&app, event, why)).await;
         drop(turn);
-        if let Err(error) = built {
+        if let Err(error) = built.unwrap_or(Err(RebuildError::TooSlow)) {
             tracing::warn!(%event, %error, "an event can't be rebuilt yet");
         }
         app.rebuilding.remove(&event);

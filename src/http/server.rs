@@ -84,8 +84,7 @@ fn connection_builder(header_timeout: Duration) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_buf_size(MAX_HEADER_BYTES.max(8 * 1024))
-        .pipeline_flush(true);
+        .max_buf_size(MAX_HEADER_BYTES.max(8 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())

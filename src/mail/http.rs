@@ -17,16 +17,14 @@ use crate::http::problem::{Code, Problem};
 
 /// Mails on the page.
 const SHOWN: i64 = 50;
-/// Nothing is loaded, run or framed; the page's own style is inline.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
 
 /// The mailbox's routes: none unless `mail.mailbox` is set.
-pub fn routes(app: &App) -> Router<Arc<App>> {
+pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     if !app.config.mail.mailbox {
         return Router::new();
     }
-    Router::new().route("/mailbox", get(page)).route("/mailbox/{mail}", get(source))
+    let pages = Router::new().route("/mailbox", get(page)).route("/mailbox/{mail}", get(source));
+    crate::web::dressed(app, pages)
 }
 
 #[derive(Template)]
@@ -70,8 +68,7 @@ async fn page(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let mails = mailbox::newest(&app.pg, SHOWN).await?;
     let page = Page { mails: mails.into_iter().map(Shown::from).collect(), shown: SHOWN };
     let html = page.render().map_err(Problem::internal)?;
-    let headers = [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, POLICY)];
-    Ok((headers, Html(html)).into_response())
+    Ok(Html(html).into_response())
 }
 
 async fn source(

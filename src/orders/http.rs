@@ -73,7 +73,7 @@ pub struct TicketView {
     /// What the gate scans; only while it is valid or used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The code as a picture: add `.svg` or `.png`, and keep the `key`.
+    /// The code as a picture; with `qr.png` for `qr.svg` another format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qr: Option<String>,
 }
@@ -91,6 +91,7 @@ pub struct RefundView {
 
 /// The secret of an order's link, where there is no session.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LinkQuery {
     /// From the order's `link`.
@@ -141,7 +142,7 @@ impl OrderView {
                 status: ticket.status,
                 code: if shown { code.sign(&app.keyring) } else { None },
                 qr: shown.then(|| {
-                    format!("{base}/v1/orders/{id}/tickets/{number}-{serial}/qr?key={secret}")
+                    format!("{base}/v1/orders/{id}/tickets/{number}-{serial}/qr.svg?key={secret}")
                 }),
             });
         }
@@ -230,11 +231,8 @@ pub async fn cancel(
             Problem::new(Code::OrderState).detail(format!("the order is {}", order.status.word()))
         );
     }
-    let task = {
-        let (app, order) = (app.clone(), order.clone());
-        app.tasks.clone().spawn(async move { drive::end(&app, order).await })
-    };
-    task.await.map_err(Problem::internal)??;
+    let (driver, given_up) = (app.clone(), order.clone());
+    app.see_through(async move { drive::end(&driver, given_up).await }).await?;
     let order = store::get(&app.pg, id).await?;
     let listing = listing_of(&app, &order).await?;
     let unfinished = order.status == OrderStatus::Cancelling;

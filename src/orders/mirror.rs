@@ -23,6 +23,8 @@ use crate::redis::{Redis, Trouble};
 const MAX_WAITING: usize = 10_000;
 /// Orders in one call of the script.
 const CHUNK: usize = 100;
+/// How long the notes that are taken at once may take.
+const APPLY_WITHIN: Duration = Duration::from_secs(10);
 /// Rows older than this are the worker's.
 const MISSED_AFTER: Duration = Duration::from_secs(1);
 /// Rows that the worker takes at once.
@@ -93,40 +95,48 @@ pub async fn apply_notes(
 ) {
     let mut batch = Vec::new();
     while notes.recv_many(&mut batch, CHUNK).await > 0 {
-        let mut by_event: HashMap<EventId, Vec<MirrorEntry>> = HashMap::new();
-        let mut ids = Vec::with_capacity(batch.len());
-        let mut paid = Vec::new();
-        for note in batch.drain(..) {
-            ids.extend(note.mirror_id);
-            paid.extend(note.orders);
-            for (event, entry) in note.entries {
-                by_event.entry(event).or_default().push(entry);
-            }
-        }
-        let mut all = true;
-        if let Err(error) = read_entries(&pg, &catalog, &paid, &mut by_event).await {
+        let applied = apply_batch(&mut batch, &pg, &redis, &catalog);
+        // Bounded, because a server that went silent would be waited for for ever.
+        let outcome = tokio::time::timeout(APPLY_WITHIN, applied).await;
+        if let Err(error) = outcome.unwrap_or(Err(MirrorError::Stale)) {
             tracing::debug!(%error, "mirroring is left to the worker");
-            continue;
         }
-        let mut epochs = Vec::with_capacity(by_event.len());
-        for (event, entries) in by_event {
-            let applied = match catalog.sale(event).await {
-                Ok(Some(sale)) => {
-                    epochs.push((event, sale.epoch));
-                    apply(&redis, &sale, &entries).await
-                }
-                Ok(None) => Err(MirrorError::Stale),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = applied {
-                tracing::debug!(%event, %error, "mirroring is left to the worker");
-                all = false;
-            }
-        }
-        if all && let Err(error) = forget(&pg, &ids, &epochs).await {
-            tracing::debug!(%error, "mirror rows stay for the worker");
+        batch.clear();
+    }
+}
+
+async fn apply_batch(
+    batch: &mut Vec<Note>,
+    pg: &PgPool,
+    redis: &Redis,
+    catalog: &Catalog,
+) -> Result<(), MirrorError> {
+    let mut by_event: HashMap<EventId, Vec<MirrorEntry>> = HashMap::new();
+    let mut ids = Vec::with_capacity(batch.len());
+    let mut paid = Vec::new();
+    for note in batch.drain(..) {
+        ids.extend(note.mirror_id);
+        paid.extend(note.orders);
+        for (event, entry) in note.entries {
+            by_event.entry(event).or_default().push(entry);
         }
     }
+    read_entries(pg, catalog, &paid, &mut by_event).await?;
+    let mut epochs = Vec::with_capacity(by_event.len());
+    let mut outcome = Ok(());
+    for (event, entries) in by_event {
+        let applied = match catalog.sale(event).await? {
+            Some(sale) => {
+                epochs.push((event, sale.epoch));
+                apply(redis, &sale, &entries).await
+            }
+            None => Err(MirrorError::Stale),
+        };
+        // Trouble with one event doesn't keep the others' records behind.
+        outcome = outcome.and(applied);
+    }
+    outcome?;
+    Ok(forget(pg, &ids, &epochs).await?)
 }
 
 /// The entries of orders as they stand in Postgres, after those that are there already.

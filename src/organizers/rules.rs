@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use iso_currency::Currency;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 
 use crate::catalog::Promo;
 use crate::http::problem::Problem;
@@ -66,26 +66,11 @@ impl<T> Patch<T> {
             *to = value;
         }
     }
-
-    /// Whether it was left out.
-    #[must_use]
-    pub const fn is_keep(&self) -> bool {
-        matches!(self, Self::Keep)
-    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::deserialize(deserializer).map(Self::To)
-    }
-}
-
-impl<T: Serialize> Serialize for Patch<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Keep => serializer.serialize_none(),
-            Self::To(value) => value.serialize(serializer),
-        }
     }
 }
 

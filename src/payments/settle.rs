@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{DisputeState, Happening, Intent, IntentState, RefundState, RefundView, WebhookEvent};
 use crate::app::App;
-use crate::db::batch::{Commit, Job, NotTaken};
+use crate::db::batch::{Commit, Job, NotTaken, answered};
 use crate::faults;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
@@ -129,8 +129,8 @@ impl Settler {
             &charged,
             &currency,
         )
-        .fetch_all(&self.pg)
-        .await?;
+        .fetch_all(&self.pg);
+        let rows = answered(rows).await?;
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut paid = Vec::new();
         let mut mirror_id = None;
@@ -281,6 +281,10 @@ pub async fn take_intent(app: &App, event: Option<String>, intent: &Intent) -> R
         }
         IntentState::Cancelled => {
             note("cancelled").await?;
+        }
+        IntentState::Succeeded { charged } if charged <= 0 => {
+            // Nothing was taken, so there is nothing to settle or to give back.
+            tracing::error!(reference = intent.reference, charged, "a payment of nothing");
         }
         IntentState::Succeeded { charged } => {
             let job = SettleJob {

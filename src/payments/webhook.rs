@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::settle;
 use crate::app::App;
+use crate::http::extract::{Path, Raw};
 use crate::http::problem::{Code, Problem};
 
 /// Receives an event of the payment provider.
@@ -34,7 +34,7 @@ pub async fn receive(
     State(app): State<Arc<App>>,
     Path(provider): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<StatusCode, Problem> {
     if provider != app.gateway.name() {
         return Err(Problem::new(Code::NotFound));
@@ -43,11 +43,8 @@ pub async fn receive(
         metrics::counter!("onsale_webhooks_refused_total").increment(1);
         Problem::new(Code::WebhookRefused).detail(error.to_string())
     })?;
-    // Tracked, not cancelled: if the provider hangs up, its event is stored all the same.
-    let task = {
-        let app = app.clone();
-        app.tasks.clone().spawn(async move { settle::receive(&app, event).await })
-    };
-    task.await.map_err(Problem::internal)??;
+    // Not cancelled: if the provider hangs up, its event is stored all the same.
+    let receiver = app.clone();
+    app.see_through(async move { settle::receive(&receiver, event).await }).await?;
     Ok(StatusCode::OK)
 }

@@ -19,6 +19,7 @@ mod seats;
 mod section;
 pub mod session;
 mod stage;
+mod standing;
 mod wish;
 mod words;
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -43,14 +44,14 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/levels.css", get(levels))
         .route("/events/{slug}/choose", get(choose::choose))
         .route("/events/{slug}/sections/{code}", get(section::section))
-        .route("/events/{slug}/holds", post(choose::create))
+        .route("/events/{slug}/holds", post(choose::create).get(up))
         .route("/events/{slug}/holds/{hold}", get(hold::hold))
-        .route("/events/{slug}/holds/{hold}/extend", post(hold::extend))
-        .route("/events/{slug}/holds/{hold}/release", post(hold::release))
-        .route("/events/{slug}/holds/{hold}/checkout", post(hold::checkout))
+        .route("/events/{slug}/holds/{hold}/extend", post(hold::extend).get(up))
+        .route("/events/{slug}/holds/{hold}/release", post(hold::release).get(up))
+        .route("/events/{slug}/holds/{hold}/checkout", post(hold::checkout).get(up))
         .route("/orders/{order}", get(order::order))
-        .route("/orders/{order}/pay", post(order::pay))
-        .route("/orders/{order}/cancel", post(order::cancel))
+        .route("/orders/{order}/pay", post(order::pay).get(up))
+        .route("/orders/{order}/cancel", post(order::cancel).get(up))
         .route("/problems/{code}", get(docs::problem));
     dressed(app, pages).merge(assets::routes())
 }
@@ -71,6 +72,12 @@ pub async fn missing(State(app): State<Arc<App>>, request: Request) -> Response 
         return page::dressed(&app, page::Oops::from(problem).into_response());
     }
     problem.into_response()
+}
+
+/// Where only forms lead, for who comes by the address bar: the page that has the form.
+async fn up(uri: Uri) -> Response {
+    let above = uri.path().rsplit_once('/').map_or("", |(above, _)| above);
+    page::see_other(if above.starts_with('/') { above } else { "/" })
 }
 
 /// The colours of an event's price levels: the policy of pages allows no styles in their text.

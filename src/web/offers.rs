@@ -176,13 +176,13 @@ fn note(listing: &Listing, offer: &Offer, unit: UnitPrice, now: Timestamp) -> St
 /// The offer for a place's level and a price type: single places before packages, and offers
 /// that need a code only if there is no other or a code was entered.
 #[must_use]
-pub fn offer_for<'a>(
-    listing: &'a Listing,
+pub fn offer_for(
+    listing: &Listing,
     level: i16,
     price_type: Option<i16>,
     has_code: bool,
     now: Timestamp,
-) -> Option<&'a Offer> {
+) -> Option<&Offer> {
     public(listing)
         .filter(|o| o.level == level && price_type.is_none_or(|wanted| wanted == o.price_type))
         .filter(|offer| is_open(offer, now))
@@ -196,8 +196,8 @@ pub fn offer_for<'a>(
 /// Whether best available finds seats of this level, or else an area has them.
 #[must_use]
 pub fn has_seats(listing: &Listing, level: i16) -> bool {
-    !listing.pool(level, Class::Standard).is_empty()
-        || !listing.pool(level, Class::Accessible).is_empty()
+    listing.has(level, Class::Standard)
+        || listing.has(level, Class::Accessible)
 }
 
 /// The area of this level in which most is free.

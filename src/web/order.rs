@@ -12,6 +12,7 @@ use super::free::Free;
 use super::lines::{self, LineItem};
 use super::page::{Fields, Link, Notice, Oops, see_other, show};
 use super::session::Visitor;
+use super::standing::{decline_words, refund_words, status_words};
 use super::words;
 use crate::app::App;
 use crate::catalog::Listing;
@@ -66,74 +67,6 @@ struct OrderPage {
     mark: String,
 }
 
-/// What a status means to the buyer: a heading, an explanation, and whether it will move on.
-fn status_words(status: OrderStatus, processing: bool) -> (&'static str, &'static str, bool) {
-    match status {
-        OrderStatus::Open if processing => (
-            "Your bank is working on it",
-            "The payment is being processed. This page follows by itself; there is nothing that \
-             you have to do.",
-            true,
-        ),
-        OrderStatus::Open => (
-            "Your places are waiting for your payment",
-            "Nobody else can get them until the time below is over. If you have just paid, this \
-             page follows by itself within half a minute; you can't be charged twice.",
-            true,
-        ),
-        OrderStatus::Cancelling => (
-            "This order is being cancelled",
-            "The payment is being cancelled; then the places are free again.",
-            true,
-        ),
-        OrderStatus::Paid => {
-            ("You are going", "Show these codes at the entrance, one each.", false)
-        }
-        OrderStatus::Disputed => (
-            "This payment is disputed",
-            "Your bank has asked the payment back, so these tickets are suspended until that is \
-             settled.",
-            false,
-        ),
-        OrderStatus::RefundPending => {
-            ("A refund is on its way", "The tickets are no longer valid.", true)
-        }
-        OrderStatus::Refunded => {
-            ("This order was refunded", "The money went back the way it came.", false)
-        }
-        OrderStatus::Late => (
-            "Your payment came late",
-            "The time was over when it came. We are taking your places again, or equally good \
-             ones; if there are none, the money goes back.",
-            true,
-        ),
-        OrderStatus::RefundDue => (
-            "The places were gone",
-            "Your payment came after the time was over and the places were sold. The money goes \
-             back to you in full.",
-            true,
-        ),
-        OrderStatus::Released | OrderStatus::Abandoned | OrderStatus::Retake => (
-            "This order was not paid",
-            "Its time is over or it was cancelled. Nothing was charged; the places are free for \
-             others.",
-            false,
-        ),
-    }
-}
-
-fn decline_words(reason: &str) -> String {
-    let why = match reason {
-        "insufficient_funds" => "the card has not enough funds",
-        "authentication_failed" | "payment_intent_authentication_failure" => {
-            "the bank's check was not passed"
-        }
-        "expired_card" => "the card has expired",
-        _ => "the card was declined",
-    };
-    format!("That payment didn't work: {why}. Nothing was charged. Try again or use another card.")
-}
-
 fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing) -> TicketItem {
     let place = &ticket.place;
     let line = order.lines.iter().find(|line| line.places.contains(&place.place));
@@ -158,14 +91,6 @@ fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing)
             "suspended" => "Suspended",
             _ => "Not valid",
         },
-    }
-}
-
-const fn refund_words(status: &str) -> &'static str {
-    match status.as_bytes() {
-        b"done" => "refunded",
-        b"failed" => "refund failed; we are looking after it",
-        _ => "refund under way",
     }
 }
 
@@ -276,29 +201,5 @@ pub async fn cancel(
         Ok(_) => Ok(see_other(&page)),
         Err(problem) if problem.code == Code::OrderState => Ok(see_other(&page)),
         Err(problem) => Err(problem.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_under_way_moves() {
-        for (status, moves) in [
-            (OrderStatus::Open, true),
-            (OrderStatus::Late, true),
-            (OrderStatus::Paid, false),
-            (OrderStatus::Refunded, false),
-            (OrderStatus::Released, false),
-        ] {
-            assert_eq!(status_words(status, false).2, moves, "{status:?}");
-        }
-    }
-
-    #[test]
-    fn a_decline_is_explained() {
-        assert!(decline_words("insufficient_funds").contains("funds"));
-        assert!(decline_words("x").contains("declined"));
     }
 }

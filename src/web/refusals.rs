@@ -66,13 +66,11 @@ pub fn advice(problem: &Problem) -> Advice {
             }
             _ => {}
         },
-        Code::NotOnSale => {
-            if problem.member("state").and_then(Value::as_str) == Some("paused") {
-                advice.title = "Sales are paused".to_owned();
-                advice.text = "Nothing can be chosen until they go on. What you hold or have \
-                               bought is safe."
-                    .to_owned();
-            }
+        Code::NotOnSale if problem.member("state").and_then(Value::as_str) == Some("paused") => {
+            advice.title = "Sales are paused".to_owned();
+            advice.text = "Nothing can be chosen until they go on. What you hold or have bought \
+                           is safe."
+                .to_owned();
         }
         _ => {}
     }
@@ -102,6 +100,7 @@ fn sentence(text: &str) -> String {
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
+/// Title and text of each code.
 const fn words_of(code: Code) -> (&'static str, &'static str) {
     match code {
         Code::PlacesTaken => (
@@ -129,6 +128,12 @@ const fn words_of(code: Code) -> (&'static str, &'static str) {
             "This promo code can't be used",
             "Check it for typing errors. It may also be over or used up; without it you can go on.",
         ),
+        _ => words_of_others(code),
+    }
+}
+
+const fn words_of_others(code: Code) -> (&'static str, &'static str) {
+    match code {
         Code::NotOnSale => {
             ("Not on sale now", "Tickets for this event can't be chosen at the moment.")
         }

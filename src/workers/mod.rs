@@ -20,6 +20,10 @@ use rand::Rng;
 use crate::app::App;
 use crate::orders::{drive, mirror};
 
+/// A run that takes longer is given up, and what it had leased goes to others: it may wait for a
+/// server that has gone silent and would wait for ever.
+const GIVEN_UP_AFTER: Duration = Duration::from_mins(5);
+
 /// Starts all workers of this process; they end when the process is told to stop.
 pub fn start(app: &Arc<App>) {
     let workers = &app.config.workers;
@@ -50,14 +54,15 @@ fn spawn<E, F>(
     let app = app.clone();
     app.tasks.clone().spawn(async move {
         loop {
-            let more = match once(app.clone()).await {
-                Ok(more) => more,
-                Err(error) => {
-                    tracing::warn!(worker = name, %error, "a worker has to try again");
-                    metrics::counter!("onsale_worker_failures_total", "worker" => name)
-                        .increment(1);
-                    false
-                }
+            let failed = |error: &dyn Display| {
+                tracing::warn!(worker = name, %error, "a worker has to try again");
+                metrics::counter!("onsale_worker_failures_total", "worker" => name).increment(1);
+                false
+            };
+            let more = match tokio::time::timeout(GIVEN_UP_AFTER, once(app.clone())).await {
+                Ok(Ok(more)) => more,
+                Ok(Err(error)) => failed(&error),
+                Err(late) => failed(&late),
             };
             let wait = if more { Duration::ZERO } else { jittered(pause) };
             tokio::select! {

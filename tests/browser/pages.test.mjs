@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { BASE, buyer, content, launch, shot } from "./support.mjs";
+import {
+  BASE, CARDS, buyer, checkOut, content, hasTickets, launch, payBy, shot,
+} from "./support.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -49,6 +51,25 @@ test("the API's page finds operations without the internet", async () => {
     assert.ok((await ada.page.locator(".operation:visible").count()) < 6);
     await content(ada);
   }
+});
+
+test("the mailbox has the confirmation, whose link opens the order", async () => {
+  const ada = await buyer(browser, { scripts: false });
+  const { page } = ada;
+  await page.goto("/events/aurora/choose");
+  await page.getByLabel("Adult, Upper tier: how many").selectOption("1");
+  await page.getByRole("button", { name: "Hold the best places" }).click();
+  await checkOut(ada);
+  await payBy(ada, CARDS.approved);
+  await hasTickets(ada, 1);
+  await page.context().clearCookies();
+  await page.goto("/mailbox");
+  const mail = page.locator(".mails li", { hasText: ada.email });
+  for (let n = 0; n < 20 && (await mail.count()) === 0; n++) await page.reload();
+  await shot(ada, "23-mailbox");
+  await mail.getByRole("link", { name: /\/orders\// }).click();
+  await hasTickets(ada, 1);
+  await content(ada);
 });
 
 test("what isn't there is a page for people and a problem for programs", async () => {

@@ -381,7 +381,7 @@ async fn rebuilt_again_and_again_while_others_claim() {
     let distinct: HashSet<i64> = sold.iter().copied().collect();
     assert_eq!((distinct.len(), sold.len()), (60, 60));
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    drop(two.stop().await);
+    two.stop().await;
     done(env, event, one).await;
 }
 

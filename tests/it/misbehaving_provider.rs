@@ -134,7 +134,7 @@ async fn the_bank_may_ask_the_buyer_first() {
     let order = shop.order("k").await;
     let page = order.body["payment"]["url"].as_str().expect("a page").to_owned();
     for (outcome, status) in [("fail", "open"), ("approve", "paid")] {
-        let asked = shop.buyer.pay(&order, "4000002500003155").await.expect(202);
+        let asked = shop.buyer.pay(&order, "4000002500003155").await.expect(200);
         assert!(asked.body["challenge"].is_string(), "{asked:?}");
         let url = format!("{page}/challenge?wait=webhook");
         shop.buyer.send(Method::POST, &url, None, Some(json!({"outcome": outcome}))).await;
@@ -348,9 +348,6 @@ async fn events_in_any_order_and_number_have_one_effect() {
             _ => "void",
         };
         assert_eq!(shop.tickets(&order).await, [tickets, tickets], "{end}: {kinds:?}");
-        if *status == "disputed" || n % 2 == 1 {
-            continue;
-        }
     }
     shop.end().await;
 }
@@ -359,7 +356,7 @@ async fn events_in_any_order_and_number_have_one_effect() {
 async fn while_the_bank_is_gone_orders_stand_and_cancellations_wait() {
     let mut shop = Shop::open().await;
     shop.bank.down().await;
-    let (kept, given_up) = (shop.order("kept").await, shop.order("given up").await);
+    let (kept, given_up) = (shop.order("kept").await, shop.order("given-up").await);
     let path = format!("/v1/orders/{}/cancel", given_up.id());
     shop.buyer.send(Method::POST, &path, None, None).await.expect(202);
     shop.is(&given_up, "cancelling").await;

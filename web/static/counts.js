@@ -25,7 +25,8 @@ if (root) {
     snapshot,
     delta: (change) => {
       document.dispatchEvent(new CustomEvent("delta", { detail: change }));
-      live.fetchSoon();
+      // A seat list counts its seats by itself.
+      if ("counts" in root.dataset) live.fetchSoon();
     },
   });
 }

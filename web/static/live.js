@@ -1,7 +1,8 @@
-// What is free, as it changes: one snapshot, then deltas; whoever missed one fetches again.
+// What is free, as it changes: a snapshot, then deltas. The stream begins with a snapshot or goes
+// on from what the page has; whoever misses a delta all the same fetches the snapshot.
 
-// Snapshots are fetched at most this often, however fast the sale runs, in milliseconds.
-const FETCH_EVERY = 1500;
+// A page fetches snapshots about this often at most, however fast the sale runs, in milliseconds.
+const FETCH_EVERY = 4000;
 // Without a stream it is asked this often.
 const POLL_EVERY = 10_000;
 // When the sale opens or pauses, not everybody asks for the page in the same moment.
@@ -9,17 +10,20 @@ const RELOAD_WITHIN = 2000;
 
 export class Live {
   #url;
+  #here;
   #state;
   #epoch = null;
   #seq = null;
   #etag = null;
   #listeners;
   #timer = null;
-  #last = 0;
+  // As if somewhere in the past: pages that opened together don't fetch together.
+  #last = Date.now() - FETCH_EVERY * Math.random();
 
   // `listeners`: `snapshot(body)` after each fetch, `delta(change)` after each change.
   constructor(root, listeners) {
     this.#url = root.dataset.live;
+    this.#here = root.dataset.here;
     this.#state = root.dataset.state;
     this.#listeners = listeners;
     const since = root.dataset.since;
@@ -30,14 +34,14 @@ export class Live {
   #follow(since) {
     const stream = new EventSource(`${this.#url}/stream${since ? `?since=${since}` : ""}`);
     stream.addEventListener("delta", (event) => this.#take(JSON.parse(event.data)));
-    stream.addEventListener("reset", () => this.fetchSoon());
+    stream.addEventListener("snapshot", (event) => this.#whole(JSON.parse(event.data)));
     stream.addEventListener("error", () => {
       // A browser tries again by itself unless the server refused: then it is asked now and then.
       if (stream.readyState === EventSource.CLOSED) this.#poll();
     });
     addEventListener("pagehide", () => stream.close());
     addEventListener("pageshow", (event) => {
-      if (event.persisted) location.reload();
+      if (event.persisted) location.replace(this.#here);
     });
   }
 
@@ -56,10 +60,17 @@ export class Live {
     this.#listeners.delta?.(delta);
   }
 
+  #whole(body) {
+    [this.#epoch, this.#seq] = [body.epoch, body.seq];
+    this.#see(body.state);
+    this.#listeners.snapshot?.(body);
+  }
+
   #see(state) {
     if (state === this.#state) return;
     this.#state = state;
-    setTimeout(() => location.reload(), Math.random() * RELOAD_WITHIN);
+    // Not a reload: that could send a form again.
+    setTimeout(() => location.replace(this.#here), Math.random() * RELOAD_WITHIN);
   }
 
   fetchSoon() {
@@ -76,9 +87,7 @@ export class Live {
       if (answer.status === 200) {
         const body = await answer.json();
         this.#etag = answer.headers.get("etag");
-        [this.#epoch, this.#seq] = [body.epoch, body.seq];
-        this.#see(body.state);
-        this.#listeners.snapshot?.(body);
+        this.#whole(body);
       }
     } catch {
       // No connection: the stream says when there is one again.

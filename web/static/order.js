@@ -22,7 +22,8 @@ async function look() {
     if (answer.status === 200) {
       etag = answer.headers.get("etag");
       if (mark(await answer.json()) !== root.dataset.mark) {
-        location.reload();
+        // Not a reload: that could send a form again.
+        location.replace(root.dataset.here);
         return;
       }
     }

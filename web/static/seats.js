@@ -28,6 +28,12 @@ function sum(ticked) {
   }, 0);
 }
 
+function recount() {
+  const free = [...seats.values()].filter((input) => !input.disabled).length;
+  const shown = document.querySelector(".section-title .left");
+  if (shown) shown.textContent = free === 0 ? "none left" : `${free} left`;
+}
+
 function name(input) {
   const [row, seat] = input.getAttribute("aria-label").split(", ");
   return `${row}, ${seat}`;
@@ -62,8 +68,12 @@ document.addEventListener("snapshot", ({ detail }) => {
 document.addEventListener("delta", ({ detail }) => {
   const lost = detail.gone.map((place) => set(place, false));
   for (const place of detail.freed) set(place, true);
+  recount();
   update(lost.filter(Boolean));
 });
-// After sending, ticked seats go because they are ours.
 form.addEventListener("change", () => update());
 update();
+
+// Halls are wider than phones: the middle is what most want to see first.
+const map = form.querySelector(".map");
+map.scrollLeft = (map.scrollWidth - map.clientWidth) / 2;

@@ -129,20 +129,16 @@ async fn add(app: &App, event: EventId, code: &str, count: u32) -> Result<(), Pr
     let next_place = sale.listing.places.last().map_or(0, |last| last.number + 1);
     let (stretches, places) =
         numbering::more_units(units.section, units.level, count, next_stretch, next_place);
-    let live = edit.is_live();
+    let built = edit.is_built();
     // Redis knows of them before Postgres has them: no listing names them until then, and what a
     // try leaves behind that fails after this is overwritten by the next.
-    if live && !bits::grow(app, &sale, next_stretch, &stretches).await? {
+    if built && !bits::grow(app, &sale, next_stretch, &stretches).await? {
         return Err(stale(app, event));
     }
     import::write_places(edit.pg(), event, next_stretch, &stretches, &places).await?;
-    if live {
-        edit.pin_epoch(app, Claims::GoOn).await?;
-    } else {
-        edit.unbuild().await?;
-    }
+    edit.pin_epoch(app, Claims::GoOn).await?;
     edit.commit(app).await?;
-    if live {
+    if built {
         // Viewers look again: they may have looked between Redis's growth and the commit.
         follow::now_or_soon(app, event, What::State).await?;
     }

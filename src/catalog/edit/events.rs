@@ -1,5 +1,7 @@
 //! Events as a whole: made, described, opened and closed.
 
+use std::time::Duration;
+
 use iso_currency::Currency;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -9,9 +11,13 @@ use super::follow::{self, What};
 use super::{Claims, Edit, refused};
 use crate::app::App;
 use crate::catalog::{Event, EventStatus};
-use crate::holds::rebuild;
+use crate::holds::rebuild::{self, Rebuilt};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{EventId, OrganizerId, VenueId};
+
+/// How often, and after which pauses, an event that another node is building is looked at.
+const BUILD_TRIES: u32 = 60;
+const BUILD_PAUSE: Duration = Duration::from_millis(50);
 
 /// A venue to be made.
 #[derive(Clone, Debug)]
@@ -178,13 +184,11 @@ pub async fn set_status(app: &App, event: EventId, to: EventStatus) -> Result<()
     let mut edit = Edit::begin(app, event).await?;
     let from = edit.listing().event.status;
     let was_live = edit.is_live();
-    if from != to {
+    if from == to {
+        drop(edit);
+    } else {
         check_ready(&edit, to)?;
-        if was_live {
-            edit.pin_epoch(app, Claims::GoOn).await?;
-        } else {
-            edit.unbuild().await?;
-        }
+        edit.pin_epoch(app, Claims::GoOn).await?;
         sqlx::query!("UPDATE events SET status = $2 WHERE id = $1", event.0, to.word())
             .execute(edit.pg())
             .await
@@ -192,19 +196,29 @@ pub async fn set_status(app: &App, event: EventId, to: EventStatus) -> Result<()
                 refused(error, "/status").detail(format!("an event can't go from {from} to {to}"))
             })?;
         edit.commit(app).await?;
-    } else {
-        drop(edit);
     }
     if was_live {
         return follow::now_or_soon(app, event, What::State).await;
     }
-    if to == EventStatus::OnSale
-        && let Err(error) = rebuild::ensure(app, event).await
-    {
-        // Whoever asks next starts it again.
-        tracing::warn!(%event, %error, "an event that goes on sale can't be built yet");
+    if to == EventStatus::OnSale {
+        build(app, event).await;
     }
     Ok(())
+}
+
+/// Builds an event that goes on sale. If that isn't possible now, whoever asks next starts it.
+async fn build(app: &App, event: EventId) {
+    for _ in 0..BUILD_TRIES {
+        match rebuild::ensure(app, event).await {
+            // What the other one builds may be the draft: look again when it is done.
+            Ok(Rebuilt::Elsewhere) => tokio::time::sleep(BUILD_PAUSE).await,
+            Ok(Rebuilt::Built(_) | Rebuilt::Fine | Rebuilt::NoEvent) => return,
+            Err(error) => {
+                tracing::warn!(%event, %error, "an event that goes on sale can't be built yet");
+                return;
+            }
+        }
+    }
 }
 
 /// What is announced has places, and something to buy.

@@ -90,7 +90,7 @@ fn in_order(listing: &Listing, rows: BTreeMap<&str, Vec<&Place>>) -> Vec<Row> {
     let mut rows: Vec<(f32, Row)> = rows
         .into_iter()
         .map(|(label, places)| {
-            let places = along(places);
+            let places = along(&places);
             let far: f32 = places.iter().map(|place| (place.x - x).hypot(place.y - y)).sum();
             let count = f32::from(u16::try_from(places.len()).unwrap_or(u16::MAX));
             let seats = places.into_iter().map(|place| seat(listing, place)).collect();
@@ -114,8 +114,8 @@ fn seat(listing: &Listing, place: &Place) -> Seat {
 
 /// A row's seats in their order in the room. Numbering keeps the order within a stretch; the
 /// stretches of a row lie one after the other in the direction in which their seats do.
-fn along(places: Vec<&Place>) -> Vec<&Place> {
-    let mut stretches: Vec<Vec<&Place>> =
+fn along<'a>(places: &[&'a Place]) -> Vec<&'a Place> {
+    let mut stretches: Vec<Vec<&'a Place>> =
         places.chunk_by(|a, b| a.stretch == b.stretch).map(<[_]>::to_vec).collect();
     let (mut dx, mut dy) = (0.0, 0.0);
     for stretch in &stretches {

@@ -60,15 +60,11 @@ pub async fn add_channel(
     .execute(edit.pg())
     .await
     .map_err(|error| refused(error, "/code"))?;
-    if edit.is_live() {
-        // Before the commit: whoever knows of the channel must find its bitmap. One that is left
-        // over if the commit fails is replaced by the next try.
-        edit.pin_epoch(app, Claims::GoOn).await?;
-        if !bits::add_channel(app, &edit.sale, number).await? {
-            return Err(stale(app, event));
-        }
-    } else {
-        edit.unbuild().await?;
+    edit.pin_epoch(app, Claims::GoOn).await?;
+    // Before the commit: whoever knows of the channel must find its bitmap. One that is left over
+    // if the commit fails is replaced by the next try.
+    if edit.is_built() && !bits::add_channel(app, &edit.sale, number).await? {
+        return Err(stale(app, event));
     }
     Ok(number)
 }

@@ -112,12 +112,29 @@ impl Edit {
         !matches!(self.listing().event.status, EventStatus::Draft | EventStatus::Published)
     }
 
-    /// Keeps the epoch as it is until the commit, if it is still the one that was read.
+    /// Whether Redis has a state of the event that sells, and that must be changed as well.
+    #[must_use]
+    pub fn is_built(&self) -> bool {
+        self.is_live() && !self.sale.run_id.is_empty()
+    }
+
+    /// Ties the commit to the epoch that was read: the state in Redis that was, or will be,
+    /// changed as well. Where there is none that sells, also one that is just being built from
+    /// what Postgres had before, the epoch is raised instead: whatever is there is built anew.
     ///
     /// # Errors
-    /// `rebuilding` if it is another, or Postgres fails.
+    /// `rebuilding` if the epoch is another by now, or Postgres fails.
     pub async fn pin_epoch(&mut self, app: &App, claims: Claims) -> Result<(), Problem> {
         let event = self.event();
+        if !self.is_built() {
+            sqlx::query!(
+                "UPDATE epochs SET epoch = epoch + 1, redis_run_id = NULL WHERE event_id = $1",
+                event.0
+            )
+            .execute(&mut *self.tx)
+            .await?;
+            return Ok(());
+        }
         let epoch = match claims {
             Claims::GoOn => {
                 sqlx::query_scalar!(
@@ -137,20 +154,6 @@ impl Edit {
             }
         };
         if epoch == self.sale.epoch { Ok(()) } else { Err(stale(app, event)) }
-    }
-
-    /// Whatever Redis has of an event that was never on sale is built anew when it is needed.
-    ///
-    /// # Errors
-    /// If Postgres fails.
-    pub async fn unbuild(&mut self) -> Result<(), Problem> {
-        sqlx::query!(
-            "UPDATE epochs SET epoch = epoch + 1, redis_run_id = NULL WHERE event_id = $1",
-            self.event().0
-        )
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
     }
 
     /// Commits, so that every process sees the change, and this one at once.

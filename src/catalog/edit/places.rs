@@ -84,7 +84,7 @@ pub async fn apply(
     let concerned: Vec<i32> = places.iter().map(|place| place.number).collect();
     if !live {
         write(&mut edit, &concerned, change).await?;
-        edit.unbuild().await?;
+        edit.pin_epoch(app, Claims::GoOn).await?;
         edit.commit(app).await?;
         return Ok(concerned.len());
     }

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::catalog::cache::Sale;
-use crate::catalog::{PUBLIC, Place};
+use crate::catalog::{PUBLIC, Place, Stretch};
 use crate::holds::redis::Args;
 use crate::redis::{Trouble, scripts};
 
@@ -94,7 +94,7 @@ pub async fn grow(
     app: &App,
     sale: &Sale,
     from: i32,
-    stretches: &[crate::catalog::Stretch],
+    stretches: &[Stretch],
 ) -> Result<bool, Trouble> {
     let keys = &sale.keys;
     let mut args = Args::new(sale);
@@ -124,12 +124,20 @@ pub async fn set_state(app: &App, sale: &Sale) -> Result<bool, Trouble> {
     }
 }
 
+/// A connection to the Redis that the sale was built on.
+async fn bulk(app: &App, sale: &Sale) -> Result<deadpool_redis::Connection, Trouble> {
+    match app.redis.link() {
+        Some(link) if link.run_id == sale.run_id => app.redis.bulk().await,
+        _ => Err(Trouble::Down),
+    }
+}
+
 /// Gives a channel without an allocation the public's bitmap. False: Redis doesn't have that.
 ///
 /// # Errors
 /// If Redis doesn't answer; asking again is harmless.
 pub async fn add_channel(app: &App, sale: &Sale, channel: i16) -> Result<bool, Trouble> {
-    let mut bulk = app.redis.bulk().await?;
+    let mut bulk = bulk(app, sale).await?;
     redis::cmd("COPY")
         .arg(sale.keys.blocked(PUBLIC))
         .arg(sale.keys.blocked(channel))
@@ -144,7 +152,7 @@ pub async fn add_channel(app: &App, sale: &Sale, channel: i16) -> Result<bool, T
 /// # Errors
 /// If Redis doesn't answer.
 pub async fn taken(app: &App, sale: &Sale) -> Result<Vec<u8>, Trouble> {
-    let mut bulk = app.redis.bulk().await?;
+    let mut bulk = bulk(app, sale).await?;
     let bitmap: Option<Vec<u8>> = redis::cmd("GET")
         .arg(&sale.keys.taken)
         .query_async(&mut bulk)
@@ -158,7 +166,7 @@ pub async fn taken(app: &App, sale: &Sale) -> Result<Vec<u8>, Trouble> {
 /// # Errors
 /// If Redis doesn't answer.
 pub async fn count_of_offer(app: &App, sale: &Sale, offer: i16) -> Result<i64, Trouble> {
-    let mut bulk = app.redis.bulk().await?;
+    let mut bulk = bulk(app, sale).await?;
     let count: Option<i64> = redis::cmd("HGET")
         .arg(&sale.keys.counts)
         .arg(format!("o:{offer}"))

@@ -13,7 +13,7 @@ use crate::http::problem::{Problem, ProblemBody};
 use crate::organizers::permit::{Own, Sales};
 
 /// A capacity.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CapacityRequest {
     /// How many people may be in the area.

@@ -68,7 +68,7 @@ pub struct EventRequest {
 }
 
 /// What is to be changed of an event; what is left out stays.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventChange {
     /// What is played.

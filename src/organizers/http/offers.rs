@@ -81,7 +81,7 @@ pub struct OfferRequest {
 }
 
 /// What is to be changed of an offer; what is left out stays.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferChange {
     /// Its name.

@@ -19,7 +19,7 @@ use crate::organizers::rules::Patch;
 const MAX_NAMED: usize = 5_000;
 
 /// Which places, and what happens to them: exactly one of `kill` and `channel`.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlacesRequest {
     /// These, by number (see the manifest).

@@ -53,7 +53,7 @@ pub struct PromoRequest {
 }
 
 /// What is to be changed of a promo code; what is left out stays.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromoChange {
     /// Discount in basis points of the price.

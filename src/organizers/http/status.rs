@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::views::OwnEventView;
 use crate::app::App;
@@ -15,7 +15,7 @@ use crate::http::problem::{Problem, ProblemBody};
 use crate::organizers::permit::{Own, Sales};
 
 /// Where a sale is to stand.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRequest {
     /// The status.
@@ -23,7 +23,7 @@ pub struct StatusRequest {
 }
 
 /// Whether checkouts are stopped.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FreezeRequest {
     /// Stop every checkout.

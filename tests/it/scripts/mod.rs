@@ -4,6 +4,8 @@ mod ask;
 mod audit;
 mod best;
 mod counters;
+mod drawing;
+mod found;
 mod judge;
 mod model;
 mod replies;

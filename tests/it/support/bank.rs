@@ -95,8 +95,7 @@ impl Bank {
 
     /// The bearer token of its API.
     fn bearer(&self) -> String {
-        let root = mac(self.secret.as_bytes(), &[]);
-        hex::encode(mac(&root, &[b"onsale sandbox: api, 1"]))
+        hex::encode(mac(self.secret.as_bytes(), &[b"onsale sandbox: api, 1"]))
     }
 
     /// A call of its API.

@@ -37,23 +37,26 @@ pub struct Env {
     pub pg: PgPool,
     pub organizer: OrganizerId,
     database: String,
+    /// The shared servers, which end some time after the last of their users has.
+    _shared: Option<Stack>,
 }
 
 impl Env {
     /// A fresh environment on the servers that all tests share.
     pub async fn start() -> Self {
         let stack = Stack::start(Options::for_tests()).await.expect("the test servers start");
-        Self::on(stack).await
+        Self::on(stack, None).await
     }
 
     /// A fresh environment with a Redis of its own, which the test may kill.
     pub async fn with_own_redis() -> Self {
         let stack = Stack::start(Options::for_tests()).await.expect("the test servers start");
         let name = format!("redis{}", unique());
-        Self::on(stack.with_own_redis(&name).await.expect("a Redis of its own")).await
+        let own = stack.with_own_redis(&name).await.expect("a Redis of its own");
+        Self::on(own, Some(stack)).await
     }
 
-    async fn on(stack: Stack) -> Self {
+    async fn on(stack: Stack, shared: Option<Stack>) -> Self {
         let mut config = Config::default();
         config.log.filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
         serve::prepare(&config.log);
@@ -71,7 +74,7 @@ impl Env {
         let pg = onsale::app::connect_postgres(&config).await.expect("Postgres");
         onsale::db::migrate(&pg).await.expect("migrations");
         let organizer = seed::organizer(&pg, "tests", "Tests").await.expect("an organizer");
-        Self { stack, config, pg, organizer, database }
+        Self { stack, config, pg, organizer, database, _shared: shared }
     }
 
     /// An event on sale.

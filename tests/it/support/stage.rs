@@ -151,7 +151,9 @@ pub async fn sound(env: &Env, event: EventId) {
          WHERE o.event_id = $1 GROUP BY o.id
          HAVING sum(a.charged) - coalesce((SELECT sum(r.amount) FROM refunds r
                     WHERE r.order_id = o.id AND r.status <> 'failed'), 0)
-             <> CASE WHEN o.status IN ('paid', 'disputed', 'late') THEN o.total ELSE 0 END
+             <> CASE WHEN o.status IN ('paid', 'disputed', 'late') THEN o.total
+                     WHEN EXISTS (SELECT FROM disputes d WHERE d.order_id = o.id
+                                  AND d.status = 'lost') THEN o.total ELSE 0 END
          UNION ALL
          SELECT 'unpaid tickets: ' || o.id FROM orders o
          WHERE o.event_id = $1 AND o.status = 'paid' AND o.total > 0 AND NOT EXISTS (
