@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
-    /// A TOML file; environment variables (ONSALE_HTTP__LISTEN, …) and flags go before it.
+    /// A TOML file; environment variables (`ONSALE_HTTP__LISTEN`, …) and flags go before it.
     #[arg(long, global = true, env = "ONSALE_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]

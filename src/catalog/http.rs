@@ -359,8 +359,8 @@ impl ManifestView {
     /// The manifest of a listing.
     #[must_use]
     pub fn new(listing: &Listing) -> Self {
-        let mut rows: std::collections::HashMap<i16, Vec<RowView>> = Default::default();
-        let mut capacity: std::collections::HashMap<i16, usize> = Default::default();
+        let mut rows = std::collections::HashMap::<i16, Vec<RowView>>::new();
+        let mut capacity = std::collections::HashMap::<i16, usize>::new();
         for place in &listing.places {
             *capacity.entry(place.section).or_default() += 1;
             let (Some(row), Some(seat)) = (&place.row, &place.seat) else { continue };
@@ -422,7 +422,7 @@ impl RowView {
         self.y.push(place.y);
         let bits = u16::try_from(place.attributes).unwrap_or(0);
         if let Some(attributes) = Attributes::from_bits(bits).filter(|a| !a.is_empty()) {
-            self.attributes.push((place.number, attributes.words().into_iter().collect()));
+            self.attributes.push((place.number, attributes.words().collect()));
         }
     }
 

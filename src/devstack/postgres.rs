@@ -180,7 +180,10 @@ pub(super) async fn connect(url: &str) -> std::result::Result<PgConnection, sqlx
 }
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|found| found == code)
 }
 
 /// True when another process took the port between our look and the server's start.

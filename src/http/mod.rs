@@ -30,7 +30,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const COMPRESS_ABOVE: u64 = 1_024;
 
 /// Everything that is served.
-#[must_use]
 pub fn router(app: &Arc<App>) -> Router {
     let (api, document) = openapi::routes().split_for_parts();
     let body_limit = DefaultBodyLimit::max(app.config.http.max_body_bytes);

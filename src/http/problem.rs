@@ -253,7 +253,7 @@ impl From<sqlx::Error> for Problem {
 
 /// Whether Postgres refused because it starts, stops or lost the connection (classes 57P, 08).
 fn is_shutdown(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300")
 }
 

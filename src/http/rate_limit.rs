@@ -63,7 +63,7 @@ pub fn client_address(trusted: &[IpAddr], peer: IpAddr, headers: &HeaderMap) -> 
             octets[8..].fill(0);
             IpAddr::from(octets)
         }
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -213,8 +213,10 @@ async fn take_again(app: &App, order: Order) -> Result<Next, Problem> {
             Held::Again { record, .. } => record.places,
             // Used up by an earlier try.
             Held::Finished | Held::Mismatch => continue,
-            Held::Stale | Held::Closed(_) => return Ok(Next::Soon),
-            Held::Taken { due: true, .. } | Held::None { due: true, .. } => return Ok(Next::Soon),
+            Held::Stale
+            | Held::Closed(_)
+            | Held::Taken { due: true, .. }
+            | Held::None { due: true, .. } => return Ok(Next::Soon),
             _ => return give_back(app, &order).await,
         };
         if !matches!(

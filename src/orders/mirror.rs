@@ -73,6 +73,7 @@ pub enum MirrorError {
 
 impl Mirror {
     /// A mirror and the task that applies what it is told.
+    #[must_use]
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Note>) {
         let (queue, receiver) = mpsc::channel(MAX_WAITING);
         (Arc::new(Self { queue }), receiver)

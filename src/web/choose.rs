@@ -163,7 +163,7 @@ fn sections(app: &App, listing: &Listing, free: &Free) -> Vec<SectionItem> {
         let of_section = listing.stretches.iter().filter(|s| s.section == section.number);
         let prices = of_section.filter_map(|stretch| {
             let offer = offers::offer_for(listing, stretch.level, None, false, now)?;
-            offers::unit_now(offer, now).map(|unit| unit.total())
+            offers::unit_now(offer, now).map(super::super::catalog::UnitPrice::total)
         });
         let from = prices.min()?;
         Some(SectionItem {

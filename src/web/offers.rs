@@ -196,8 +196,7 @@ pub fn offer_for(
 /// Whether best available finds seats of this level, or else an area has them.
 #[must_use]
 pub fn has_seats(listing: &Listing, level: i16) -> bool {
-    listing.has(level, Class::Standard)
-        || listing.has(level, Class::Accessible)
+    listing.has(level, Class::Standard) || listing.has(level, Class::Accessible)
 }
 
 /// The area of this level in which most is free.

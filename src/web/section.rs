@@ -144,7 +144,7 @@ fn reduced(app: &App, listing: &Listing, levels: &[i16], fields: &Fields) -> Vec
         }
         let amounts = levels.iter().map(|level| {
             let offer = offers::offer_for(listing, *level, Some(price_type.number), false, now)?;
-            offers::unit_now(offer, now).map(|unit| unit.total())
+            offers::unit_now(offer, now).map(super::super::catalog::UnitPrice::total)
         });
         let amounts: Vec<Option<i64>> = amounts.collect();
         let cheapest = amounts.iter().flatten().min()?;

@@ -211,7 +211,7 @@ async fn deltas_add_up_to_later_snapshots() {
     }
     // A rebuild is one more change: every hold is gone.
     let app = &server.server.app;
-    let event = app.find_sale("show").await.ok().expect("a sale").listing.event.id;
+    let event = app.find_sale("show").await.expect("a sale").listing.event.id;
     onsale::holds::rebuild::force(app, event).await.expect("rebuilt");
     while view.epoch == last.epoch {
         view.apply(&stream.next().await.expect("a change"));

@@ -10,8 +10,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::bank::{Bank, intent_event};
-use crate::support::stage::{SHOW, at_rest, count, holds_are_over, keys, redis, sound};
 use crate::support::stage::time_to_pay_is_over;
+use crate::support::stage::{SHOW, at_rest, count, holds_are_over, keys, redis, sound};
 use crate::support::{Answer, Buyer, Env, TestServer, hall, until};
 
 /// Approved, and the shop is never told.
@@ -150,8 +150,7 @@ async fn a_hold_is_extended_within_its_bound_only() {
     );
     let holds = keys(&shop.env, "holds").await.pop().expect("one event");
     let mut redis = redis(&shop.env).await;
-    let () =
-        script.key(holds).arg(hold.id()).invoke_async(&mut redis).await.expect("made older");
+    let () = script.key(holds).arg(hold.id()).invoke_async(&mut redis).await.expect("made older");
     let extended = ada.send(Method::POST, &extend, None, None).await;
     let refused = if extended.status == 200 {
         ada.send(Method::POST, &extend, None, None).await

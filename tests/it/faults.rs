@@ -113,7 +113,8 @@ async fn after_the_claim_the_same_checkout_finds_the_order() {
         assert_eq!(order.id(), hold.id());
         buyer.pay(&order, "4242424242424242").await.expect(200);
         becomes(&buyer, &order.id(), "paid").await;
-        let orders = count(&stage.env, stage.event, "SELECT count(*) FROM orders WHERE event_id = $1");
+        let orders =
+            count(&stage.env, stage.event, "SELECT count(*) FROM orders WHERE event_id = $1");
         assert_eq!(orders.await, 1, "{point}");
         stage.end().await;
     }
@@ -217,9 +218,12 @@ async fn killed_in_mid_sale_at_a_random_moment() {
         // Half of the buyers are at the server that dies: they go away with it.
         let url = if number % 2 == 0 { &stage.first.url } else { &stage.second.url }.clone();
         let offer = offers[number / 2 % 2].clone();
-        journeys.push((number % 2 == 1, tokio::spawn(async move {
-            crate::support::shopper::shop(&url, SHOW, &offer, number).await
-        })));
+        journeys.push((
+            number % 2 == 1,
+            tokio::spawn(
+                async move { crate::support::shopper::shop(&url, SHOW, &offer, number).await },
+            ),
+        ));
     }
     tokio::time::sleep(std::time::Duration::from_millis(rng.random_range(50..800))).await;
     stage.first.child.kill().await.expect("killed");

@@ -83,7 +83,8 @@ async fn sale_survives(times: u32, suffer: impl AsyncFn(&Env, &mut StdRng)) {
     let distinct: HashSet<i64> = sold.iter().copied().collect();
     assert_eq!(distinct.len(), sold.len(), "no seat was sold twice");
     assert_eq!(sold.len(), 60, "and none was left");
-    let tickets = "SELECT count(DISTINCT place) FROM tickets WHERE event_id = $1 AND status = 'valid'";
+    let tickets =
+        "SELECT count(DISTINCT place) FROM tickets WHERE event_id = $1 AND status = 'valid'";
     assert_eq!(count(&stage.env, stage.event, tickets).await, 60);
     stage.end().await;
 }

@@ -4,6 +4,10 @@
 //! run by themselves unless a test asks for them: tests drive them by hand and never sleep to
 //! wait for something to have happened.
 
+#![allow(dead_code, reason = "each helper is for some of the tests")]
+#![allow(clippy::unused_async, reason = "helpers of one kind are called in one way")]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod audit;
 mod availability;
 mod bad_inputs;

@@ -274,21 +274,23 @@ async fn disputes_suspend_and_end() {
 /// What happened to an order, as events of the bank. The last is what remains.
 fn story(order: &Answer, ends: &str) -> Vec<Value> {
     let (id, total) = (order.id(), order.body["total"].as_i64().expect("a total"));
-    let intent = |n: u32, kind: &str, charged| intent_event(&format!("evt_{id}_{n}"), kind, &id, total, charged);
-    let mut story = vec![
-        intent(1, "intent.processing", None),
-        intent(2, "intent.succeeded", Some(total)),
-    ];
+    let intent = |n: u32, kind: &str, charged| {
+        intent_event(&format!("evt_{id}_{n}"), kind, &id, total, charged)
+    };
+    let mut story =
+        vec![intent(1, "intent.processing", None), intent(2, "intent.succeeded", Some(total))];
     let refund = json!({
         "id": format!("evt_{id}_3"), "type": "refund.updated", "created": "2026-01-01T00:00:00Z",
         "data": {"refund": {"reference": format!("sbre_{id}"), "intent": reference(&id),
             "refund": null, "amount": total, "currency": "EUR", "status": "succeeded"}},
     });
-    let dispute = |n: u32, status: &str, kind: &str| json!({
-        "id": format!("evt_{id}_{n}"), "type": kind, "created": "2026-01-01T00:00:00Z",
-        "data": {"dispute": {"reference": format!("sbdp_{id}"), "intent": reference(&id),
-            "status": status}},
-    });
+    let dispute = |n: u32, status: &str, kind: &str| {
+        json!({
+            "id": format!("evt_{id}_{n}"), "type": kind, "created": "2026-01-01T00:00:00Z",
+            "data": {"dispute": {"reference": format!("sbdp_{id}"), "intent": reference(&id),
+                "status": status}},
+        })
+    };
     match ends {
         "refunded" => story.push(refund),
         "disputed" => story.push(dispute(3, "open", "dispute.opened")),

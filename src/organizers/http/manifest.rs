@@ -66,7 +66,7 @@ pub struct ImportedView {
 
 /// Gives a draft its places, instead of those that it had; its offers go with them.
 ///
-/// Send a table (`text/csv`: section, row, seat, x, y, level, attributes, section_name,
+/// Send a table (`text/csv`: section, row, seat, x, y, level, attributes, `section_name`,
 /// capacity), our own JSON (as `GET` writes it), or a pretix seating plan (`?format=pretix`).
 #[utoipa::path(
     put, path = "/v1/organizer/events/{event}/manifest", tag = "organizer",

@@ -54,7 +54,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sales::read))
 }
 
-/// An answer with an ETag, or 304 to who has it already.
+/// An answer with an `ETag`, or 304 to who has it already.
 fn tagged(headers: &HeaderMap, view: &impl Serialize) -> Result<Response, Problem> {
     let body = serde_json::to_vec(view).map_err(Problem::internal)?;
     let etag = format!("\"{}\"", hex::encode(crate::holds::digest(view)));

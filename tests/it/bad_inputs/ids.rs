@@ -133,7 +133,7 @@ async fn a_hold_past_its_deadline() {
 /// Puts a hold's deadline into the past, so that no test waits for it.
 async fn expire(shop: &Shop, hold: &str) {
     let app = &shop.server.server.app;
-    let sale = app.find_sale("show").await.ok().expect("a sale");
+    let sale = app.find_sale("show").await.expect("a sale");
     let mut bulk = app.redis.bulk().await.expect("Redis");
     let text: String = redis::cmd("HGET")
         .arg(&[&*sale.keys.holds, hold])

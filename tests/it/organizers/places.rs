@@ -54,7 +54,8 @@ async fn held_and_sold_places_are_never_taken_away() {
         let mut named: Vec<i64> =
             refused.body["places"].as_array().unwrap().iter().filter_map(Value::as_i64).collect();
         let mut taken = [held.places(), sold.places()].concat();
-        (named.sort_unstable(), taken.sort_unstable());
+        named.sort_unstable();
+        taken.sort_unstable();
         assert_eq!(named, taken);
     }
     let one = json!({"places": [held.places()[0]], "channel": null, "kill": null});

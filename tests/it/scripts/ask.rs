@@ -140,7 +140,7 @@ pub struct Entry {
 
 /// Arguments as texts.
 macro_rules! args {
-    ($($arg:expr),* $(,)?) => { vec![$($arg.to_string()),*] };
+    ($($arg:expr),* $(,)?) => { Vec::from([$($arg.to_string()),*]) };
 }
 
 impl World {
@@ -193,13 +193,15 @@ impl World {
     pub async fn begin(&self, epoch: i32, id: Uuid, account: Uuid) -> Reply {
         let keys = &self.sale.keys;
         let keys = [&*keys.head, &keys.holds, &keys.deadlines, &keys.claiming];
-        self.ask(&scripts::BEGIN, &keys, &args![epoch, id, account]).await
+        self.ask(&scripts::BEGIN, &keys, &[epoch.to_string(), id.to_string(), account.to_string()])
+            .await
     }
 
     pub async fn extend(&self, epoch: i32, id: Uuid, account: Uuid, by: i64, most: i64) -> Reply {
         let keys = &self.sale.keys;
         let keys = [&*keys.head, &keys.holds, &keys.deadlines];
-        self.ask(&scripts::EXTEND, &keys, &args![epoch, id, account, by, most]).await
+        let args = args![epoch, id, account, by, most];
+        self.ask(&scripts::EXTEND, &keys, &args).await
     }
 
     /// `account`: none is the system.
@@ -239,7 +241,7 @@ impl World {
     }
 
     pub async fn state(&self, epoch: i32, state: &str) -> Reply {
-        self.ask(&scripts::STATE, &[&self.sale.keys.head], &args![epoch, state]).await
+        self.ask(&scripts::STATE, &[&self.sale.keys.head], &[epoch.to_string(), state.into()]).await
     }
 
     /// Adds an area of so many units at the end.
@@ -265,7 +267,7 @@ impl World {
         let keys = &self.sale.keys;
         let blocked = keys.blocked(0);
         let keys = [&*keys.head, &keys.taken, &blocked, &keys.kills, &keys.counts];
-        self.ask(&scripts::SNAPSHOT, &keys, &args![epoch, seq]).await
+        self.ask(&scripts::SNAPSHOT, &keys, &[epoch.to_string(), seq.into()]).await
     }
 
     fn record_keys(&self) -> [&str; 8] {

@@ -73,7 +73,7 @@ async fn tiers_quotas_limits_and_promo_codes_are_exact_in_a_rush() {
 
     let mine = |n: u8| {
         let both = vec![Line::best(0, 1, vec![(0, 0)]), area(1)];
-        let lines = if n % 2 == 0 { vec![area(1)] } else { both };
+        let lines = if n.is_multiple_of(2) { vec![area(1)] } else { both };
         Ask { limit: 7, account: account_id(0), ..Ask::new(n, lines) }
     };
     let (_, world) = rush(hall(&server).await, mine).await;

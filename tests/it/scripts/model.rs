@@ -196,7 +196,11 @@ impl Dump {
                     after.end_record(&id, &record);
                     moved = true;
                 }
-                Some(record) if record.step < step => after.promote(&id, &record, step),
+                Some(record) if record.step < step => {
+                    after.promote(&id, &record, step);
+                    // No bit changes, but snapshots carry the counts.
+                    moved = true;
+                }
                 Some(_) => {}
                 None if step == Step::Released => {}
                 None if entry.places.iter().any(|held| after.is_taken(held.place)) => {

@@ -150,7 +150,9 @@ impl World {
         let size = usize::try_from(last.first + last.length).expect("places").div_ceil(8);
         let bitmap = |places: &[i32]| {
             let mut bits = vec![0; size];
-            places.iter().for_each(|place| listing::set_bit(&mut bits, *place));
+            for place in places {
+                listing::set_bit(&mut bits, *place);
+            }
             bits
         };
         let keys = &self.sale.keys;

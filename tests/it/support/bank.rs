@@ -132,10 +132,8 @@ impl Bank {
     pub async fn send(&self, shop: &str, event: &Value) -> StatusCode {
         let body = serde_json::to_vec(event).expect("JSON");
         let time = Timestamp::now().as_second().to_string();
-        let signature = hex::encode(mac(
-            self.webhook_secret.as_bytes(),
-            &[time.as_bytes(), b".", &body],
-        ));
+        let signature =
+            hex::encode(mac(self.webhook_secret.as_bytes(), &[time.as_bytes(), b".", &body]));
         let request = self
             .http
             .post(format!("{shop}/webhooks/sandbox"))

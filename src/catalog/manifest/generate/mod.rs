@@ -31,7 +31,7 @@ pub(super) fn min_seat_distance_m(manifest: &super::Manifest) -> f32 {
 
     // Seats closer than a cell's side are in the same cell or in neighbouring ones.
     const CELL_M: f32 = 1.0;
-    let seats = manifest.sections.iter().flat_map(|section| section.rows());
+    let seats = manifest.sections.iter().flat_map(super::Section::rows);
     let mut cells: HashMap<(i32, i32), Vec<(f32, f32)>> = HashMap::new();
     let mut least = CELL_M;
     for seat in seats.flat_map(|row| &row.seats) {

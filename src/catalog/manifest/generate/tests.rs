@@ -8,7 +8,7 @@ fn venues() -> [(Manifest, u64); 3] {
 }
 
 fn rows(manifest: &Manifest) -> impl Iterator<Item = &Row> {
-    manifest.sections.iter().flat_map(|section| section.rows())
+    manifest.sections.iter().flat_map(super::super::Section::rows)
 }
 
 fn seats(manifest: &Manifest) -> impl Iterator<Item = &Seat> {

@@ -104,5 +104,5 @@ fn files_beyond_the_limits_are_refused() {
     }
     let errors = parse(levels.as_bytes()).unwrap_err();
     assert_eq!(errors.as_slice()[0].at, "column level");
-    assert!(errors.to_string().contains(&format!("{}", MAX_LEVELS)), "{errors}");
+    assert!(errors.to_string().contains(&format!("{MAX_LEVELS}")), "{errors}");
 }
