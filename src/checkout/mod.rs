@@ -178,8 +178,16 @@ async fn repeated(app: &App, order: Order, wanted: &Wanted) -> Result<CheckedOut
         return Err(Problem::new(Code::IdempotencyMismatch)
             .detail("this hold was checked out with other details"));
     }
-    let attempt = AttemptId(order.id.0);
-    finish(app, order, attempt).await
+    if order.status != OrderStatus::Open || order.total == 0 {
+        let attempt = AttemptId(order.id.0);
+        return finish(app, order, attempt).await;
+    }
+    // The first payment may have ended without money: then it is another one that is open.
+    let (provider, reference_of) = (app.gateway.name(), |id| app.gateway.reference_of(id));
+    match orders::store::open_attempt(&app.pg, order.id, provider, reference_of).await? {
+        Some(attempt) => finish(app, order, attempt).await,
+        None => Ok(CheckedOut { order, pay_with: None }),
+    }
 }
 
 /// A claimed order: free ones settle at once, others get a payment.

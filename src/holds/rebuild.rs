@@ -153,6 +153,9 @@ async fn build(app: &App, event: EventId, why: Why) -> Result<Rebuilt, RebuildEr
         app.catalog.refresh(event).await?;
         return Ok(Rebuilt::Fine);
     }
+    // No checkout begins from here on. While they came one after the other, the claims' shared
+    // locks on the epoch would overlap, and its raising could wait for as long as the rush lasts.
+    redis::cmd("DEL").arg(&head).exec_async(&mut bulk).await?;
     let raised = sqlx::query_scalar!(
         "UPDATE epochs SET epoch = epoch + 1, redis_run_id = NULL, layout = $2
          WHERE event_id = $1 AND layout <= $2 RETURNING epoch",

@@ -295,6 +295,11 @@ pub async fn run_once(app: &App) -> Result<bool, MirrorError> {
                 // Redis has it wrong as a whole: build it anew, which includes this row.
                 crate::holds::rebuild::request_instead_of(app, event, epoch);
             }
+            Err(error @ MirrorError::Redis(Trouble::Unknown(_))) => {
+                // The next rows would wait as long, with this transaction open.
+                tracing::debug!(%error, "mirror rows have to wait");
+                break;
+            }
             Err(error) => tracing::debug!(%error, "a mirror row has to wait"),
         }
     }

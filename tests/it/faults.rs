@@ -226,6 +226,9 @@ async fn killed_in_mid_sale_at_a_random_moment() {
         ));
     }
     tokio::time::sleep(std::time::Duration::from_millis(rng.random_range(50..800))).await;
+    for (_, journey) in journeys.iter().filter(|(survives, _)| !survives) {
+        journey.abort();
+    }
     stage.first.child.kill().await.expect("killed");
     for (survives, journey) in journeys {
         let ended = journey.await;

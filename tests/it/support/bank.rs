@@ -111,11 +111,6 @@ impl Bank {
         Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
     }
 
-    /// What it knows of an order's first payment.
-    pub async fn intent(&self, order: &str) -> Value {
-        self.call(Method::GET, &format!("/v1/intents/{}", reference(order)), None).await.body
-    }
-
     /// Opens or ends a dispute of an order's first payment.
     pub async fn dispute(&self, order: &str, status: &str) {
         let path = format!("/v1/intents/{}/dispute", reference(order));

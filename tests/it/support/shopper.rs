@@ -12,12 +12,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Holds that one buyer tries.
 const MOST_TRIES: usize = 400;
 
-/// Repeats what a busy server asks to be repeated, with the same key.
+/// Repeats what a busy server asks to be repeated, or had no time for, with the same key.
 pub async fn patiently<F: Future<Output = Answer>>(mut ask: impl FnMut() -> F) -> Answer {
     let started = Instant::now();
     loop {
         let answer = ask().await;
-        if answer.status != 503 {
+        if ![503, 504].contains(&answer.status.as_u16()) {
             return answer;
         }
         assert!(started.elapsed() < PATIENCE, "still {answer:?}");

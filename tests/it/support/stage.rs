@@ -1,6 +1,5 @@
 //! Two servers and a payment provider as processes of their own, and what must be true at rest.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use onsale::catalog::manifest::Manifest;
@@ -21,7 +20,6 @@ pub struct Stage {
     pub first: Process,
     pub second: Process,
     pub acquirer: Process,
-    pub sandbox: SocketAddr,
 }
 
 /// Workers at the pace of tests.
@@ -62,7 +60,7 @@ impl Stage {
         );
         built(&second.url).await;
         let first = env.spawn_server(one, variables, configure).await;
-        Self { env, event, first, second, acquirer, sandbox }
+        Self { env, event, first, second, acquirer }
     }
 
     /// Waits for the end that everything must come to, then stops all.
