@@ -46,7 +46,7 @@ test("the API's page finds operations without the internet", async () => {
     const ada = await buyer(browser, { size });
     await ada.page.goto("/docs");
     await shot(ada, "20-docs");
-    await ada.page.getByLabel("Find").fill("extend hold");
+    await ada.page.getByLabel("Find").fill("/extend hold");
     await ada.page.locator(".operation:visible", { hasText: "/extend" }).waitFor();
     assert.ok((await ada.page.locator(".operation:visible").count()) < 6);
     await content(ada);
