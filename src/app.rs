@@ -19,7 +19,7 @@ use crate::holds::availability::Availability;
 use crate::holds::rebuild;
 use crate::http::problem::{Code, Problem};
 use crate::http::rate_limit::PerAddress;
-use crate::ids::EventId;
+use crate::ids::{EventId, OrderId};
 use crate::keyring::Keyring;
 use crate::mail::{self, Mailer};
 use crate::orders::mirror::{self, Mirror};
@@ -260,6 +260,12 @@ impl App {
                 Err(Problem::new(Code::Rebuilding))
             }
         }
+    }
+
+    /// The order's page, as a link that opens it without a session.
+    #[must_use]
+    pub fn order_url(&self, order: OrderId) -> String {
+        self.config.http.public_url.clone() + &self.keyring.order_path(order)
     }
 
     /// The process's clock: for tokens and windows, never for deadlines.

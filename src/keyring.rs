@@ -102,6 +102,12 @@ impl Keyring {
         self.link_with(key, order).unwrap_or_default()
     }
 
+    /// The order's page, as a path with its secret.
+    #[must_use]
+    pub fn order_path(&self, order: OrderId) -> String {
+        format!("/orders/{order}?key={}", self.order_link(order))
+    }
+
     fn link_with(&self, key: u8, order: OrderId) -> Option<String> {
         let mac = self.mac(key, format!("o1.{}", order.0.simple()).as_bytes())?;
         Some(format!("{key:02x}{}", hex::encode(&mac[..LINK_BYTES])))

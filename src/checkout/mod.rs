@@ -216,7 +216,6 @@ async fn finish(app: &App, order: Order, attempt: AttemptId) -> Result<CheckedOu
 /// # Errors
 /// The provider's, after which the attempt stays open and its places claimed.
 pub async fn pay(app: &App, order: &Order, attempt: AttemptId) -> Result<PayWith, ProviderError> {
-    let secret = app.keyring.order_link(order.id);
     let created = app
         .gateway
         .create(NewIntent {
@@ -224,7 +223,7 @@ pub async fn pay(app: &App, order: &Order, attempt: AttemptId) -> Result<PayWith
             order: order.id,
             amount: order.money(),
             description: format!("Order {}", order.code()),
-            return_url: format!("{}/orders/{}?key={secret}", app.config.http.public_url, order.id),
+            return_url: app.order_url(order.id),
             email: order.email.clone().unwrap_or_default(),
         })
         .await?;

@@ -28,29 +28,29 @@ pub const ORPHANS_ALLOWED_FROM_PERCENT: usize = 90;
 /// The id of a hold: the same account's same key finds the same hold while the epoch lasts.
 #[must_use]
 pub fn hold_id(event: EventId, epoch: i32, account: AccountId, key: &str) -> HoldId {
-    let mut hash = Sha256::new();
-    hash.update(b"onsale hold 1");
-    hash.update(event.0.as_bytes());
-    hash.update(epoch.to_be_bytes());
-    hash.update(account.0.as_bytes());
-    hash.update(key.as_bytes());
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    HoldId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    derived(&[
+        b"onsale hold 1",
+        event.0.as_bytes(),
+        &epoch.to_be_bytes(),
+        account.0.as_bytes(),
+        key.as_bytes(),
+    ])
 }
 
 /// The id under which a late order takes places again: another for every try.
 #[must_use]
 pub fn retake_id(order: Uuid, epoch: i32, attempt: u32) -> HoldId {
+    derived(&[b"onsale retake 1", order.as_bytes(), &epoch.to_be_bytes(), &attempt.to_be_bytes()])
+}
+
+/// An id from its parts. All but the last are of one length for each purpose, which is the first.
+fn derived(parts: &[&[u8]]) -> HoldId {
     let mut hash = Sha256::new();
-    hash.update(b"onsale retake 1");
-    hash.update(order.as_bytes());
-    hash.update(epoch.to_be_bytes());
-    hash.update(attempt.to_be_bytes());
-    let digest = hash.finalize();
+    for part in parts {
+        hash.update(part);
+    }
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
+    bytes.copy_from_slice(&hash.finalize()[..16]);
     HoldId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 

@@ -102,7 +102,6 @@ impl OrderView {
     /// An order without its tickets.
     #[must_use]
     pub fn new(app: &App, listing: &Listing, order: &Order) -> Self {
-        let secret = app.keyring.order_link(order.id);
         Self {
             id: order.id,
             code: order.code(),
@@ -114,7 +113,7 @@ impl OrderView {
             total: order.total,
             pay_by: order.pay_by,
             created_at: order.created_at,
-            link: format!("{}/orders/{}?key={secret}", app.config.http.public_url, order.id),
+            link: app.order_url(order.id),
             payment: None,
             tickets: Vec::new(),
             refunds: Vec::new(),

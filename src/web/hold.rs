@@ -268,7 +268,7 @@ pub async fn checkout(
             visitor.forget(&app);
             let to = match done.pay_with {
                 Some(PayWith::Redirect { url }) => url,
-                _ => format!("/orders/{hold}?key={}", app.keyring.order_link(hold.order())),
+                _ => app.keyring.order_path(hold.order()),
             };
             Ok(visitor.with(see_other(&to)))
         }

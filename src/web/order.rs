@@ -166,7 +166,7 @@ pub async fn pay(
     fields: Fields,
 ) -> Result<Response, Oops> {
     let order = orders::visible(&app, id, visitor.buyer(), link(&fields)).await?;
-    let page = format!("/orders/{id}?key={}", app.keyring.order_link(id));
+    let page = app.keyring.order_path(id);
     match orders::payment(&app, &order).await {
         Ok(PayWith::Redirect { url }) => Ok(see_other(&url)),
         Ok(PayWith::Elements { .. }) => {
@@ -194,7 +194,7 @@ pub async fn cancel(
     visitor: Visitor,
     fields: Fields,
 ) -> Result<Response, Oops> {
-    let page = format!("/orders/{id}?key={}", app.keyring.order_link(id));
+    let page = app.keyring.order_path(id);
     let query = Query(LinkQuery { key: link(&fields).map(str::to_owned) });
     let cancelled = orders::cancel(State(app.clone()), Path(id), query, visitor.buyer()).await;
     match cancelled {

@@ -151,8 +151,7 @@ async fn build(app: &App, due: &Due) -> Result<Option<Mail>, NotSent> {
     let email = order.email.as_deref().ok_or_else(|| unknown("the address"))?;
     let sale = app.catalog.sale(order.event).await.map_err(later)?;
     let listing = sale.ok_or_else(|| unknown("the event"))?.listing.clone();
-    let secret = app.keyring.order_link(order.id);
-    let link = format!("{}/orders/{}?key={secret}", app.config.http.public_url, order.id);
+    let link = app.order_url(order.id);
     let language = Language::of(due.locale.as_deref());
     let letter = Letter::write(kind, language, &listing, &order, link).map_err(refused)?;
     Mail::new(&app.config.mail.from, email, letter).map(Some).map_err(refused)
