@@ -10,8 +10,10 @@ use sqlx::{Connection, PgPool};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::catalog::cache::{Catalog, Sale};
+use crate::checkout::pulse::Pulse;
 use crate::checkout::store::Claimer;
 use crate::config::{Config, ProviderName};
 use crate::db::batch::Batcher;
@@ -28,6 +30,13 @@ use crate::payments::sandbox::Sandbox;
 use crate::payments::settle::Settler;
 use crate::payments::stripe::Stripe;
 use crate::redis::Redis;
+use crate::waiting_room::board::{self, Boards};
+use crate::waiting_room::join::Usher;
+use crate::waiting_room::line::Uncounted;
+use crate::waiting_room::passes::{self, Buyers, Ended};
+use crate::waiting_room::rooms::Rooms;
+use crate::waiting_room::turn::Exchanger;
+use crate::workers::admit;
 
 /// Connections of each group commit: one commits, one takes over when the first hangs.
 const COMMIT_CONNECTIONS: u32 = 4;
@@ -77,6 +86,24 @@ pub struct App {
     pub stop: CancellationToken,
     /// Requests per client address.
     pub per_address: PerAddress,
+    /// The waiting rooms.
+    pub rooms: Arc<Rooms>,
+    /// What everybody in them is told.
+    pub boards: Boards,
+    /// Who joined and is not counted yet.
+    pub uncounted: Uncounted,
+    /// Accounts' places in line.
+    pub places: Batcher<Usher>,
+    /// Turns that become passes.
+    pub turns: Batcher<Exchanger>,
+    /// Passes that ended before their time.
+    pub ended: Ended,
+    /// What the admission controller remembers, by room.
+    pub admissions: DashMap<EventId, admit::Memory>,
+    /// How checkouts go here.
+    pub pulse: Pulse,
+    /// This process, among others.
+    pub node: Uuid,
     /// Events being rebuilt by this process.
     pub rebuilding: DashMap<EventId, ()>,
     /// Turns at rebuilding.
@@ -157,13 +184,27 @@ impl App {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (mirror, notes) = Mirror::new();
         tokio::spawn(mirror::apply_notes(notes, pg.clone(), redis.clone(), catalog.clone()));
+        let rooms = Arc::new(Rooms::new(pg.clone()));
+        let (buyers, bought) = Buyers::new(rooms.clone());
+        tokio::spawn(passes::end_bought(bought, pg.clone()));
         let claimer = Arc::new(Claimer { pg: commits.clone(), mirror: mirror.clone() });
-        let settler = Arc::new(Settler { pg: commits, mirror });
+        let usher = Arc::new(Usher { pg: commits.clone() });
+        let exchanger = Arc::new(Exchanger { pg: commits.clone() });
+        let settler = Arc::new(Settler { pg: commits, mirror, buyers });
         let (most, waiting) = (config.database.batch, config.database.batch_queue);
         let app = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             claims: Batcher::start("claims", claimer, most, waiting),
             settlements: Batcher::start("settlements", settler, most, waiting),
+            places: Batcher::start("places", usher, most, waiting),
+            turns: Batcher::start("turns", exchanger, most, waiting),
+            rooms: rooms.clone(),
+            boards: Boards::default(),
+            uncounted: Uncounted::default(),
+            ended: Ended::default(),
+            admissions: DashMap::new(),
+            pulse: Pulse::default(),
+            node: Uuid::now_v7(),
             availability: Availability::default(),
             manifests: DashMap::new(),
             drawers: DashMap::new(),
@@ -182,6 +223,10 @@ impl App {
             stop,
             per_address: PerAddress::default(),
         });
+        let every = Duration::from_millis(app.config.waiting_room.follow_ms);
+        tokio::spawn(rooms.follow(every, app.stop.child_token()));
+        tokio::spawn(passes::follow(app.clone(), every, app.stop.child_token()));
+        tokio::spawn(board::follow(app.clone(), app.stop.child_token()));
         // These two end with the process, not before what still needs them.
         tokio::spawn(redis.keep(app.stop.child_token()));
         tokio::spawn(catalog.follow(app.stop.child_token()));

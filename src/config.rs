@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::payments::{sandbox, stripe};
+use crate::waiting_room::config::WaitingRoom;
 
 /// Prefix of environment variables: `ONSALE_REDIS__PREFIX` sets `redis.prefix`.
 pub const ENV_PREFIX: &str = "ONSALE";
@@ -32,6 +33,8 @@ pub struct Config {
     pub payments: Payments,
     /// Mail.
     pub mail: Mail,
+    /// Waiting rooms.
+    pub waiting_room: WaitingRoom,
     /// Background work.
     pub workers: Workers,
     /// How it logs.
@@ -231,6 +234,7 @@ impl Default for Config {
             keys: Keys::default(),
             payments: Payments::default(),
             mail: Mail::default(),
+            waiting_room: WaitingRoom::default(),
             workers: Workers::default(),
             log: Log::default(),
         }
@@ -429,6 +433,7 @@ impl Config {
         }
         let mail = crate::mail::check(&self.mail).err().map(|error| format!("mail: {error:#}"));
         check(mail.is_none(), &mail.unwrap_or_default());
+        self.waiting_room.check(&mut check);
         check(self.workers.sweep_ms >= 50, "workers.sweep_ms: at least 50");
         check(self.workers.sweep_batch >= 1, "workers.sweep_batch: at least 1");
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }

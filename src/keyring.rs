@@ -21,10 +21,13 @@ pub const SESSION_S: i64 = 7 * 24 * 3_600;
 const FUTURE_S: i64 = 300;
 /// Bytes of a secret link: 128 bits.
 const LINK_BYTES: usize = 16;
+/// Bytes of a sealed token's authentication code: 128 bits.
+const SEAL_BYTES: usize = 16;
 
 /// The process's keys.
 pub struct Keyring {
-    tokens: Vec<(u8, [u8; 32])>,
+    /// Keyed once, so that a token costs only its own text.
+    tokens: Vec<(u8, Hmac<Sha256>)>,
     tickets: Vec<(u8, SigningKey)>,
 }
 
@@ -47,7 +50,10 @@ impl Keyring {
     /// # Errors
     /// If a key is not 32 bytes of hexadecimal.
     pub fn new(keys: &Keys) -> Result<Self, BadKey> {
-        let tokens = read(&keys.tokens)?;
+        let tokens = read(&keys.tokens)?.into_iter().map(|(id, secret)| {
+            Hmac::new_from_slice(&secret).map(|keyed| (id, keyed)).map_err(|_| BadKey(id))
+        });
+        let tokens = tokens.collect::<Result<_, _>>()?;
         let tickets = read(&keys.tickets)?
             .into_iter()
             .map(|(id, seed)| (id, SigningKey::from_bytes(&seed)))
@@ -56,10 +62,48 @@ impl Keyring {
     }
 
     fn mac(&self, key: u8, message: &[u8]) -> Option<[u8; 32]> {
-        let (_, secret) = self.tokens.iter().find(|(id, _)| *id == key)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+        let (_, keyed) = self.tokens.iter().find(|(id, _)| *id == key)?;
+        let mut mac = keyed.clone();
         mac.update(message);
         Some(mac.finalize().into_bytes().into())
+    }
+
+    /// A token of this kind: `kind.` and base64 of key id, payload and authentication code.
+    #[must_use]
+    pub fn seal(&self, kind: &str, payload: &[u8]) -> String {
+        let key = self.tokens.first().map_or(0, |(id, _)| *id);
+        let mut bytes = Vec::with_capacity(1 + payload.len() + SEAL_BYTES);
+        bytes.push(key);
+        bytes.extend_from_slice(payload);
+        let code = self.seal_code(key, kind, payload).unwrap_or_default();
+        bytes.extend_from_slice(&code);
+        let mut text = String::with_capacity(kind.len() + 1 + bytes.len() * 4 / 3 + 3);
+        text.push_str(kind);
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(&bytes, &mut text);
+        text
+    }
+
+    /// The payload of a sealed token of this kind and length, without allocating.
+    #[must_use]
+    pub fn open<const N: usize>(&self, kind: &str, token: &str) -> Option<[u8; N]> {
+        let text = token.strip_prefix(kind)?.strip_prefix('.')?;
+        let mut bytes = [0; 128];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let (key, rest) = bytes[..length].split_first()?;
+        let (payload, given) = rest.split_at_checked(N)?;
+        let code = self.seal_code(*key, kind, payload)?;
+        bool::from(code.as_slice().ct_eq(given)).then(|| payload.try_into().ok())?
+    }
+
+    fn seal_code(&self, key: u8, kind: &str, payload: &[u8]) -> Option<[u8; SEAL_BYTES]> {
+        let (_, keyed) = self.tokens.iter().find(|(id, _)| *id == key)?;
+        let mut mac = keyed.clone();
+        mac.update(b"seal ");
+        mac.update(kind.as_bytes());
+        mac.update(&[0, key]);
+        mac.update(payload);
+        mac.finalize().into_bytes()[..SEAL_BYTES].try_into().ok()
     }
 
     /// A session token for an anonymous buyer.

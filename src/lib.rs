@@ -5,9 +5,9 @@
 //! The modules are the steps of a ticket's path:
 //!
 //! ```text
-//! catalog ──▶ holds ──▶ checkout ──▶ payments ──▶ orders ──▶ tickets
-//! what is     Redis,    Postgres,    provider,    Postgres,  signed
-//! for sale    1 script  1 commit     webhook      1 commit   codes
+//! waiting_room ──▶ holds ──▶ checkout ──▶ payments ──▶ orders ──▶ tickets
+//! no state per     Redis,    Postgres,    provider,    Postgres,  signed
+//! visitor, a pass  1 script  1 commit     webhook      1 commit   codes
 //! ```
 //!
 //! What must be true of this code, above all of what is absent:
@@ -43,5 +43,6 @@ pub mod payments;
 pub mod redis;
 pub mod serve;
 pub mod tickets;
+pub mod waiting_room;
 pub mod web;
 pub mod workers;

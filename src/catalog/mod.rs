@@ -108,6 +108,8 @@ pub struct Event {
     pub pay_seconds: i32,
     /// Whether choices that strand a single seat are refused.
     pub orphan_rule: bool,
+    /// Whether one needs a waiting room's pass to hold places.
+    pub waiting_room: bool,
     /// Where people look, in metres: the middle of the stage or pitch.
     pub focus: (f32, f32),
     /// Raised by every change.

@@ -49,7 +49,10 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
         r#"SELECT e.organizer_id, e.slug, e.name, e.description,
                   e.starts_at AS "starts_at: SqlTimestamp", e.currency, e.status,
                   e.account_limit, e.hold_seconds, e.hold_max_seconds, e.pay_seconds,
-                  e.orphan_rule, e.focus_x, e.focus_y, e.version, v.name AS venue_name,
+                  e.orphan_rule, e.focus_x, e.focus_y, e.version,
+                  EXISTS (SELECT FROM waiting_rooms w WHERE w.event_id = e.id)
+                      AS "waiting_room!",
+                  v.name AS venue_name,
                   v.address, v.time_zone, p.epoch, p.redis_run_id
            FROM events e JOIN venues v ON v.id = e.venue_id JOIN epochs p ON p.event_id = e.id
            WHERE e.id = $1"#,
@@ -74,6 +77,7 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
         hold_max_seconds: row.hold_max_seconds,
         pay_seconds: row.pay_seconds,
         orphan_rule: row.orphan_rule,
+        waiting_room: row.waiting_room,
         focus: (row.focus_x, row.focus_y),
         version: row.version,
     };

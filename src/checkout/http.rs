@@ -47,7 +47,11 @@ pub async fn checkout(
     let sale = app.built_sale(&event).await?;
     // Not cancelled: a client that goes away leaves no half-made order.
     let work = super::checkout(app.clone(), sale.clone(), hold, account, request);
-    let done = app.see_through(work).await?;
+    let started = std::time::Instant::now();
+    let done = app.see_through(work).await;
+    let failed = done.as_ref().is_err_and(|problem| problem.code.status().is_server_error());
+    app.pulse.note(started.elapsed(), failed);
+    let done = done?;
     let mut view = OrderView::new(&app, &sale.listing, &done.order);
     view.payment = done.pay_with;
     Ok((StatusCode::CREATED, Json(view)))

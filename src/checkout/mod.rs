@@ -9,6 +9,7 @@
 //! allows it.
 
 pub mod http;
+pub mod pulse;
 pub mod store;
 
 use std::sync::Arc;
@@ -162,6 +163,7 @@ fn claim_job(
         details: serde_json::json!({
             "name": wanted.request.name,
             "locale": wanted.request.locale,
+            "pass": prices.pass,
         }),
         attempt,
         provider: app.gateway.name(),

@@ -22,6 +22,8 @@ use crate::faults;
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
+use crate::waiting_room::token::Pass;
+use crate::waiting_room::{self, passes};
 
 /// Most records that a sweep asked for by a refused hold ends.
 const LAZY_SWEEP: usize = 100;
@@ -185,13 +187,16 @@ impl From<Flaw> for Problem {
 #[utoipa::path(
     post, path = "/v1/events/{event}/holds", tag = "holds",
     params(("event" = String, Path, description = "Id or slug"),
-           ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
+           ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters"),
+           ("Onsale-Pass" = Option<String>, Header,
+            description = "The waiting room's pass, where there is one")),
     request_body = Wish, security(("session" = [])),
     responses(
         (status = 201, description = "Held", body = HoldView),
         (status = 200, description = "Held before, with the same key", body = HoldView),
         (status = 401, description = "No session", body = ProblemBody),
-        (status = 403, description = "`access_code`", body = ProblemBody),
+        (status = 403, description = "`access_code`, `pass_needed`, `pass_invalid`",
+            body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),
         (status = 409, description = "`places_taken` (with `places`), `none_left`, `orphan_seat`, \
             `account_limit`, `quota_reached`, `offer_unavailable`, `promo_code`, `not_on_sale`",
@@ -206,27 +211,50 @@ pub async fn create(
     Path(event): Path<String>,
     Buyer(account): Buyer,
     IdempotencyKey(key): IdempotencyKey,
+    headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
     let sale = app.built_sale(&event).await?;
-    hold(&app, sale, account, &key, &wish).await
+    hold(&app, sale, account, &key, &wish, waiting_room::http::pass_of(&headers)).await
 }
 
-/// Holds what is wished for; see [`create`].
+/// Holds what is wished for, with a pass where there is a waiting room; see [`create`].
 ///
 /// # Errors
 /// The refusal, as a problem.
 pub async fn hold(
     app: &App,
+    sale: Arc<Sale>,
+    account: AccountId,
+    key: &str,
+    wish: &Wish,
+    pass: Option<&str>,
+) -> Result<(StatusCode, Json<HoldView>), Problem> {
+    let pass = passes::check(app, &sale, account, pass).await?;
+    hold_with(app, sale, account, key, wish, pass).await
+}
+
+/// Holds what is wished for, with a pass that was checked, or for somebody who needs none.
+///
+/// # Errors
+/// The refusal, as a problem.
+pub async fn hold_with(
+    app: &App,
     mut sale: Arc<Sale>,
     account: AccountId,
     key: &str,
     wish: &Wish,
+    pass: Option<Pass>,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
     let digest = hex::encode(super::digest(wish));
+    let accessible = pass.is_some_and(|pass| passes::is_accessible(app, &pass));
+    if accessible && !super::plan::is_accessible(&sale.listing, wish) {
+        return Err(Problem::field("/lines", "your lane is for accessible seats: choose one"));
+    }
     let (mut swept, mut renewed) = (false, false);
     loop {
-        let plan = Plan::new(&sale.listing, wish, app.now())?;
+        let mut plan = Plan::new(&sale.listing, wish, app.now())?;
+        plan.prices.pass = pass.map(|pass| pass.id);
         let id = super::hold_id(sale.listing.event.id, sale.epoch, account, key);
         let asker = Asker { id, digest: digest.clone(), account, retake: false };
         let held = grips::hold(&app.redis, &sale, &asker, &plan).await?;

@@ -115,6 +115,16 @@ fn invalid(at: impl Into<String>, why: impl Into<String>) -> Flaw {
     Flaw::Invalid { at: at.into(), why: why.into() }
 }
 
+/// Whether a wish is for an accessible seat, with or without others.
+#[must_use]
+pub fn is_accessible(listing: &Listing, wish: &Wish) -> bool {
+    wish.lines.iter().any(|line| {
+        let chosen = line.places.iter().flatten().filter_map(|number| listing.place(*number));
+        let mut classes = chosen.filter_map(|place| listing.stretch(place.stretch));
+        line.accessible || classes.any(|stretch| stretch.class == Class::Accessible)
+    })
+}
+
 impl Plan {
     /// Resolves a wish.
     ///
@@ -132,7 +142,7 @@ impl Plan {
             channel: 0,
             promo: promo.map(|promo| (promo.number, promo.max_uses)),
             accept_equivalent: wish.accept_equivalent,
-            prices: PriceSnapshot { channel: 0, offers: Vec::new() },
+            prices: PriceSnapshot { channel: 0, offers: Vec::new(), pass: None },
             lines: Vec::with_capacity(wish.lines.len()),
         };
         let mut chosen = HashSet::new();

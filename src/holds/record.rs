@@ -158,6 +158,9 @@ pub struct PriceSnapshot {
     pub channel: i16,
     /// One entry per offer.
     pub offers: Vec<OfferPrices>,
+    /// The pass that it was made with: the order remembers it, and ends it when it is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<uuid::Uuid>,
 }
 
 /// An offer's locked prices.
@@ -293,6 +296,7 @@ mod tests {
                 size: 1,
                 tiers: vec![unit(900, 90), unit(1_000, 90)],
             }],
+            pass: None,
         };
         let lines = lines(&[held(8, 1, 0), held(9, 1, 1), held(10, 1, 1)], &prices).unwrap();
         assert_eq!(lines.len(), 2);
@@ -312,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_place_without_a_locked_price_is_refused() {
-        let prices = PriceSnapshot { channel: 0, offers: vec![] };
+        let prices = PriceSnapshot { channel: 0, offers: vec![], pass: None };
         assert_eq!(lines(&[held(8, 1, 0)], &prices), None);
     }
 }

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, tickets};
+use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, tickets, waiting_room};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, ti
     tags(
         (name = "sessions", description = "Who buys"),
         (name = "events", description = "What is for sale"),
+        (name = "waiting room", description = "Who may shop, and when"),
         (name = "holds", description = "A temporary grip on places"),
         (name = "orders", description = "Checkout, payment, tickets"),
         (name = "tickets", description = "For gates"),
@@ -66,6 +67,11 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(catalog::http::drawer))
         .routes(routes!(holds::http::availability))
         .routes(routes!(holds::http::stream))
+        .routes(routes!(waiting_room::http::read))
+        .routes(routes!(waiting_room::http::join))
+        .routes(routes!(waiting_room::http::place))
+        .routes(routes!(waiting_room::http::stream))
+        .routes(routes!(waiting_room::http::exchange, waiting_room::http::give_up))
         .routes(routes!(holds::http::create))
         .routes(routes!(holds::http::read, holds::http::release))
         .routes(routes!(holds::http::extend))

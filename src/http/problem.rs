@@ -87,6 +87,20 @@ codes! {
     ExtensionBound = "extension_bound", CONFLICT, "This hold can not be extended further.";
     /// Postgres gave the places to somebody else before the claim.
     ClaimLost = "claim_lost", CONFLICT, "Somebody else was faster; nothing was charged.";
+    /// The event has a waiting room, and there is no pass with the request.
+    PassNeeded = "pass_needed", FORBIDDEN, "Join the waiting room first.";
+    /// The pass is another's, or over.
+    PassInvalid = "pass_invalid", FORBIDDEN, "This pass is not valid here.";
+    /// The queue token is none of this waiting room or session.
+    QueueToken = "queue_token", FORBIDDEN, "A queue token of this waiting room is needed.";
+    /// The token's turn hasn't come, or is over.
+    NotYourTurn = "not_your_turn", CONFLICT, "It is not your turn.";
+    /// The turn's pass has ended.
+    TurnSpent = "turn_spent", CONFLICT, "This turn was used; join again for another one.";
+    /// Joining begins later.
+    NotOpenYet = "not_open_yet", CONFLICT, "The waiting room is not open yet.";
+    /// Nobody can join any more.
+    LineClosed = "line_closed", CONFLICT, "Nobody can join this line now.";
     /// Claims are frozen by the operator.
     Frozen = "frozen", SERVICE_UNAVAILABLE, "Checkout is stopped for the moment.";
     /// The order's state doesn't allow this.

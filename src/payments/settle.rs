@@ -14,6 +14,7 @@ use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
 use crate::orders::mirror::{self, Mirror, Note};
 use crate::orders::{self};
+use crate::waiting_room::passes::Buyers;
 
 /// How often a settlement whose outcome isn't known is asked again, and the first pause between.
 const TRIES: u32 = 5;
@@ -71,6 +72,8 @@ pub struct Settler {
     pub pg: PgPool,
     /// Told of what was paid.
     pub mirror: Arc<Mirror>,
+    /// Told as well: the buyers' passes end.
+    pub buyers: Buyers,
 }
 
 impl Commit for Settler {
@@ -152,6 +155,7 @@ impl Settler {
             }
             outcomes.push(outcome);
         }
+        self.buyers.paid(&paid);
         self.mirror.note(Note::paid(mirror_id, paid));
         Ok(outcomes)
     }

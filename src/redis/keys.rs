@@ -17,6 +17,13 @@
 //! | `counts` | hash | places per account and offer, uses per promo, places claimed and sold |
 //! | `stretches` | string | 8 bytes each: first place, length |
 //! | `hints` | string | a byte each: no free run of this stretch is longer |
+//!
+//! A lane of a waiting room has keys without an epoch, which name the run of Redis instead:
+//!
+//! | key | kind | content |
+//! |---|---|---|
+//! | `line:<lane>:<run_id>` | hash | `first`, `next`, `ceiling`: late-comers' numbers |
+//! | `joined:<lane>:<run_id>` | HyperLogLog | who joined the draw |
 
 use crate::ids::EventId;
 
@@ -97,5 +104,27 @@ impl Keys {
         .collect();
         all.extend(channels.into_iter().map(|channel| self.blocked(channel)));
         all
+    }
+}
+
+/// The names of a waiting room's counters for one lane, in one run of Redis: what an earlier run
+/// counted is not believed.
+#[derive(Clone, Debug)]
+pub struct LaneKeys {
+    /// Late-comers' numbers.
+    pub numbers: String,
+    /// Who joined the draw.
+    pub joined: String,
+}
+
+impl LaneKeys {
+    /// The counters of `lane` in the room of `event`.
+    #[must_use]
+    pub fn new(prefix: &str, event: EventId, lane: i16, run_id: &str) -> Self {
+        let base = format!("{prefix}:{LAYOUT}:{{{event}}}");
+        Self {
+            numbers: format!("{base}:line:{lane}:{run_id}"),
+            joined: format!("{base}:joined:{lane}:{run_id}"),
+        }
     }
 }

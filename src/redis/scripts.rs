@@ -55,6 +55,8 @@ scripts! {
     STATE = "state",
     /// Adds stretches to a live event.
     GROW = "grow",
+    /// The next number of a waiting room's line.
+    NUMBER = "number",
 }
 
 impl Script {

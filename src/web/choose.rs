@@ -202,7 +202,8 @@ pub async fn create(
         }
     };
     let account = visitor.need(&app);
-    let problem = match held(&app, &sale, account, &key, wish).await {
+    let event = sale.listing.event.id;
+    let problem = match held(&app, &sale, account, &key, wish, visitor.pass(event).as_deref()).await {
         Ok(held) => {
             visitor.remember(&app, sale.listing.event.id, held.id);
             return Ok(visitor.with(see_other(&hold_address(&slug, &held))));
@@ -244,10 +245,11 @@ async fn held(
     account: crate::ids::AccountId,
     key: &str,
     wish: Result<Wish, Problem>,
+    pass: Option<&str>,
 ) -> Result<holds::http::HoldView, Problem> {
     let wish = wish?;
     let built = app.built(sale.clone()).await?;
-    let (_, view) = holds::http::hold(app, built, account, key, &wish).await?;
+    let (_, view) = holds::http::hold(app, built, account, key, &wish, pass).await?;
     Ok(view.0)
 }
 

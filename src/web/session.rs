@@ -21,6 +21,10 @@ const SESSION: &str = "onsale_session";
 /// Names the visitor's last hold, so that a page can lead back to it.
 const HOLD: &str = "onsale_hold";
 
+/// With an event's id behind it: the visitor's place in its waiting room, and the pass.
+const QUEUE: &str = "onsale_queue";
+const PASS: &str = "onsale_pass";
+
 /// Where a request was started, seen from its target.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -63,6 +67,33 @@ impl Visitor {
         account
     }
 
+    /// The pass of an event's waiting room.
+    #[must_use]
+    pub fn pass(&self, event: EventId) -> Option<String> {
+        self.kept(PASS, event)
+    }
+
+    /// The place in an event's waiting room.
+    #[must_use]
+    pub fn queue_token(&self, event: EventId) -> Option<String> {
+        self.kept(QUEUE, event)
+    }
+
+    /// Keeps a pass.
+    pub fn keep_pass(&mut self, app: &App, event: EventId, pass: &str) {
+        self.set(app, &format!("{PASS}_{}", event.0.simple()), pass);
+    }
+
+    /// Keeps a place in line.
+    pub fn keep_queue_token(&mut self, app: &App, event: EventId, token: &str) {
+        self.set(app, &format!("{QUEUE}_{}", event.0.simple()), token);
+    }
+
+    fn kept(&self, name: &str, event: EventId) -> Option<String> {
+        let cookie = self.given.get(&format!("{name}_{}", event.0.simple()))?;
+        Some(cookie.value().to_owned()).filter(|value| !value.is_empty())
+    }
+
     /// Remembers a hold.
     pub fn remember(&mut self, app: &App, event: EventId, hold: HoldId) {
         self.set(app, HOLD, &format!("{event}.{hold}"));
@@ -80,7 +111,7 @@ impl Visitor {
         (of.parse() == Ok(event)).then(|| hold.parse().ok())?
     }
 
-    fn set(&mut self, app: &App, name: &'static str, value: &str) {
+    fn set(&mut self, app: &App, name: &str, value: &str) {
         let secure = if app.config.http.public_url.starts_with("https:") { "; Secure" } else { "" };
         let cookie =
             format!("{name}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}");

@@ -3,6 +3,7 @@
 //! Any number of processes may run them: rows are leased or skipped when locked, scripts are
 //! harmless twice.
 
+pub mod admit;
 pub mod compare;
 pub mod hang;
 pub mod outbox;
@@ -31,6 +32,8 @@ pub fn start(app: &Arc<App>) {
     let sweep_every = Duration::from_millis(workers.sweep_ms);
     let reconcile_every = Duration::from_secs(workers.reconcile_s);
     let compare_every = Duration::from_secs(workers.compare_s);
+    let admit_every = Duration::from_millis(app.config.waiting_room.admit_ms);
+    spawn(app, "admit", admit_every, |app| async move { admit::run_once(&app).await });
     spawn(app, "sweep", sweep_every, |app| async move { sweep::run_once(&app).await });
     spawn(app, "deadlines", poll, |app| async move { drive::run_once(&app).await });
     spawn(app, "mirror", poll, |app| async move { mirror::run_once(&app).await });

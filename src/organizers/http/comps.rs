@@ -131,7 +131,7 @@ async fn give(
 ) -> Result<Order, Problem> {
     let sale = app.built(sale).await?;
     let wish = wish(&sale.listing, &request)?;
-    let (_, held) = crate::holds::http::hold(app, sale.clone(), account, key, &wish).await?;
+    let (_, held) = crate::holds::http::hold_with(app, sale.clone(), account, key, &wish, None).await?;
     // A hold's id names its epoch: after a rebuild the same request holds anew. Whatever was
     // claimed in an earlier epoch is visible by now.
     let sale = app.catalog.refresh(held.event).await?.unwrap_or(sale);

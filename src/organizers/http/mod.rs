@@ -14,6 +14,7 @@ pub mod status;
 pub mod terms;
 pub mod venues;
 pub mod views;
+pub mod waiting_room;
 
 use std::sync::Arc;
 
@@ -52,6 +53,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(orders::refund))
         .routes(routes!(comps::create))
         .routes(routes!(sales::read))
+        .routes(routes!(waiting_room::put))
+        .routes(routes!(waiting_room::control))
+        .routes(routes!(waiting_room::beacon))
+        .routes(routes!(waiting_room::revoke))
 }
 
 /// An answer with an `ETag`, or 304 to who has it already.

@@ -1,0 +1,55 @@
+//! What is configured of all waiting rooms; the rest is each organizer's.
+
+use serde::{Deserialize, Serialize};
+
+/// Waiting rooms.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaitingRoom {
+    /// Milliseconds between looks at what organizers and the controller have changed.
+    pub follow_ms: u64,
+    /// Milliseconds between decisions of the admission controller.
+    pub admit_ms: u64,
+    /// Late-comers' numbers that are reserved in Postgres at a time.
+    pub reserve: i64,
+    /// Shortest and longest time between two polls that a visitor is told, in seconds.
+    pub poll_min_s: u32,
+    /// See above.
+    pub poll_max_s: u32,
+    /// Checkouts that take longer slow the admission down, in milliseconds.
+    pub slow_checkout_ms: u64,
+    /// Where beacons are fetched, with `{round}` in it, such as a drand relay; the answer is JSON
+    /// with a `randomness`. Empty: organizers enter them.
+    pub beacon_url: String,
+}
+
+impl WaitingRoom {
+    /// Tells what makes no sense.
+    pub fn check(&self, check: &mut impl FnMut(bool, &str)) {
+        check(self.follow_ms >= 20, "waiting_room.follow_ms: at least 20");
+        check(self.admit_ms >= 50, "waiting_room.admit_ms: at least 50");
+        check((1..=1_000_000).contains(&self.reserve), "waiting_room.reserve: 1 to 1000000");
+        check(
+            self.poll_min_s >= 1 && self.poll_min_s <= self.poll_max_s,
+            "waiting_room.poll_min_s: at least 1, and not more than poll_max_s",
+        );
+        check(
+            self.beacon_url.is_empty() || self.beacon_url.contains("{round}"),
+            "waiting_room.beacon_url: needs {round}",
+        );
+    }
+}
+
+impl Default for WaitingRoom {
+    fn default() -> Self {
+        Self {
+            follow_ms: 250,
+            admit_ms: 500,
+            reserve: 1_000,
+            poll_min_s: 2,
+            poll_max_s: 30,
+            slow_checkout_ms: 1_000,
+            beacon_url: String::new(),
+        }
+    }
+}

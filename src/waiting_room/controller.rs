@@ -1,0 +1,245 @@
+//! Whom to call, and why not more: pure decisions of the admission controller.
+//!
+//! People inside must not exceed the target, admissions must not exceed the rate, and nobody is
+//! called who would find nothing. Not everybody who is called comes: the share that does is
+//! learned, and more are called accordingly, while the rate itself is enforced where turns become
+//! passes.
+
+use serde::Serialize;
+
+/// Of those who are called, how many come, until it is known better; and how many turns it takes
+/// to be known.
+const SHOW_RATE: f64 = 0.8;
+const SHOW_WEIGHT: f64 = 50.0;
+/// It is not believed that fewer come than this.
+const SHOW_LEAST: f64 = 0.2;
+/// Of the held places, how many come back, until it is known better; in passes that ended.
+const COME_BACK_WEIGHT: f64 = 50.0;
+/// Admissions are slowed down at most to this share of the rate.
+const SLOWEST: f64 = 0.05;
+/// Share of failed checkouts from which on admission is slowed down, and at which it is slowest.
+const ERRORS_FROM: f64 = 0.02;
+const ERRORS_AT: f64 = 0.2;
+/// A controller that was away for longer doesn't make up for it, in seconds.
+const MAX_STEP_S: f64 = 2.0;
+
+/// What is known at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Since the last decision, in seconds.
+    pub elapsed_s: f64,
+    /// Shoppers who may be inside.
+    pub target_inside: f64,
+    /// Most admissions per second.
+    pub per_s: f64,
+    /// Passes that are good.
+    pub inside: f64,
+    /// Called in turns that can still be taken, and those of them who have come.
+    pub open_called: f64,
+    /// See above.
+    pub open_came: f64,
+    /// Called in turns that are over, and those of them who had come.
+    pub over_called: f64,
+    /// See above.
+    pub over_came: f64,
+    /// Places that are free; none if that isn't known (Redis is away): nobody is called then.
+    pub free: Option<f64>,
+    /// Places that are held and not claimed.
+    pub held: f64,
+    /// Passes that ended with a purchase, and all that ended.
+    pub bought: f64,
+    /// See above.
+    pub ended: f64,
+    /// Places that were bought with them.
+    pub places_bought: f64,
+    /// What the slowest node takes for a checkout, against what is comfortable: 1 is comfortable.
+    pub slowness: f64,
+    /// Share of checkouts that failed on the worst node.
+    pub errors: f64,
+}
+
+/// What bounds the admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// The organizer's rate.
+    Rate,
+    /// As many shoppers as wished are inside.
+    Inside,
+    /// No more people would find something.
+    Stock,
+    /// Checkouts are slow or fail.
+    Health,
+    /// Redis is away, so nobody could shop.
+    Blind,
+}
+
+/// How many people to call, and what keeps it from being more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Decision {
+    /// People, a fraction included: what is left over is called later.
+    pub people: f64,
+    /// What bounds it.
+    pub bound: Bound,
+    /// Share of the called who come.
+    pub show_rate: f64,
+    /// The rate after slowing down, per second.
+    pub per_s: f64,
+    /// For so many more people there is enough.
+    pub enough_for: f64,
+}
+
+/// The share of the called who come: what was seen, with what was assumed as a counterweight.
+#[must_use]
+pub fn show_rate(seen: &Seen) -> f64 {
+    let came = seen.over_came + SHOW_RATE * SHOW_WEIGHT;
+    (came / (seen.over_called + SHOW_WEIGHT)).clamp(SHOW_LEAST, 1.0)
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(seen: &Seen) -> Decision {
+    let show_rate = show_rate(seen);
+    let health = health(seen);
+    let per_s = seen.per_s * health;
+    // People on their way: called, their turn still open, not here yet.
+    let coming = ((seen.open_called * show_rate) - seen.open_came).max(0.0);
+    let enough_for = enough_for(seen);
+    let by_rate = per_s * seen.elapsed_s.clamp(0.0, MAX_STEP_S);
+    let by_room = seen.target_inside - seen.inside - coming;
+    let by_stock = enough_for.map(|enough| enough - seen.inside - coming);
+    let (people, bound) = match by_stock {
+        None => (0.0, Bound::Blind),
+        Some(by_stock) if by_stock < by_rate && by_stock <= by_room => (by_stock, Bound::Stock),
+        Some(_) if by_room < by_rate => (by_room, Bound::Inside),
+        Some(_) if health < 1.0 => (by_rate, Bound::Health),
+        Some(_) => (by_rate, Bound::Rate),
+    };
+    let people = people.max(0.0) / show_rate;
+    Decision { people, bound, show_rate, per_s, enough_for: enough_for.unwrap_or(0.0) }
+}
+
+/// For how many shoppers there is enough, those inside included: places that are free and those
+/// that will come back, over what one buys.
+fn enough_for(seen: &Seen) -> Option<f64> {
+    let (places_each, come_back) = (super::board::PLACES_EACH, super::board::COME_BACK);
+    let each = (seen.places_bought + places_each * COME_BACK_WEIGHT)
+        / (seen.ended + COME_BACK_WEIGHT);
+    let back = (seen.ended - seen.bought + come_back * COME_BACK_WEIGHT)
+        / (seen.ended + COME_BACK_WEIGHT);
+    // Who holds something is inside, and has what they came for.
+    seen.free.map(|free| (free + seen.held * back) / each.max(0.5) + seen.held / places_each)
+}
+
+/// From 1 (fine) to [`SLOWEST`].
+fn health(seen: &Seen) -> f64 {
+    let slow = if seen.slowness > 1.0 { 1.0 / seen.slowness } else { 1.0 };
+    let failing = 1.0 - ((seen.errors - ERRORS_FROM) / (ERRORS_AT - ERRORS_FROM)).clamp(0.0, 1.0);
+    (slow * failing).max(SLOWEST)
+}
+
+/// Shares people out among lanes in which somebody waits: by share, and what one lane can't use
+/// goes to the others. Each lane is (share, people who wait).
+#[must_use]
+pub fn share_out(people: f64, lanes: &[(f64, f64)]) -> Vec<f64> {
+    let mut given = vec![0.0; lanes.len()];
+    let mut left = people;
+    for _ in 0..lanes.len() {
+        let hungry: Vec<usize> =
+            (0..lanes.len()).filter(|i| lanes[*i].1 - given[*i] > 1e-9).collect();
+        let shares: f64 = hungry.iter().map(|i| lanes[*i].0).sum();
+        if left <= 1e-9 || shares <= 0.0 {
+            break;
+        }
+        let round = left;
+        for i in hungry {
+            let part = (round * lanes[i].0 / shares).min(lanes[i].1 - given[i]);
+            given[i] += part;
+            left -= part;
+        }
+    }
+    given
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen() -> Seen {
+        Seen {
+            elapsed_s: 0.5,
+            target_inside: 1_000.0,
+            per_s: 100.0,
+            over_called: 1e9,
+            over_came: 1e9,
+            free: Some(20_000.0),
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn the_rate_the_target_and_the_stock_each_bound_it() {
+        let rate = decide(&seen());
+        assert_eq!((rate.bound, rate.people.round()), (Bound::Rate, 50.0));
+        let full = decide(&Seen { inside: 980.0, ..seen() });
+        assert_eq!((full.bound, full.people.round()), (Bound::Inside, 20.0));
+        let over = decide(&Seen { inside: 1_100.0, ..seen() });
+        assert_eq!((over.bound, over.people), (Bound::Inside, 0.0));
+        let few = decide(&Seen { free: Some(22.0), ..seen() });
+        assert_eq!((few.bound, few.people.round()), (Bound::Stock, 10.0));
+        let none = decide(&Seen { free: Some(0.0), inside: 5.0, ..seen() });
+        assert_eq!((none.bound, none.people), (Bound::Stock, 0.0));
+        let blind = decide(&Seen { free: None, ..seen() });
+        assert_eq!((blind.bound, blind.people), (Bound::Blind, 0.0));
+    }
+
+    #[test]
+    fn places_that_come_back_let_people_in_again() {
+        let out = Seen { free: Some(0.0), held: 0.0, ..seen() };
+        assert_eq!(decide(&out).people, 0.0);
+        assert!(decide(&Seen { free: Some(10.0), ..out }).people > 4.0);
+    }
+
+    #[test]
+    fn who_does_not_come_is_made_up_for() {
+        let half = Seen { over_called: 1e6, over_came: 5e5, ..seen() };
+        assert!((decide(&half).people - 100.0).abs() < 1.0);
+        let nobody = Seen { over_called: 1e6, over_came: 0.0, ..seen() };
+        assert_eq!(decide(&nobody).show_rate, SHOW_LEAST);
+        // Those on their way count as inside.
+        let coming = Seen { open_called: 990.0, open_came: 0.0, ..seen() };
+        assert_eq!(decide(&coming).people.round(), 10.0);
+    }
+
+    #[test]
+    fn slow_or_failing_checkouts_slow_it_down() {
+        let slow = decide(&Seen { slowness: 4.0, ..seen() });
+        assert_eq!((slow.bound, slow.people.round()), (Bound::Health, 13.0));
+        let failing = decide(&Seen { errors: 0.5, ..seen() });
+        assert!(failing.people > 0.0 && failing.people < 5.0);
+    }
+
+    #[test]
+    fn more_of_anything_good_never_lets_fewer_in() {
+        let base = seen();
+        for step in 0..50 {
+            let x = f64::from(step);
+            let pair = |a: Seen, b: Seen| assert!(decide(&a).people <= decide(&b).people + 1e-9);
+            let free = |n: f64| Seen { free: Some(n * 10.0), ..base.clone() };
+            pair(free(x), free(x + 1.0));
+            let inside = |n: f64| Seen { inside: n * 25.0, ..base.clone() };
+            pair(inside(x + 1.0), inside(x));
+            let slow = |n: f64| Seen { slowness: n, ..base.clone() };
+            pair(slow(x + 1.0), slow(x));
+        }
+    }
+
+    #[test]
+    fn what_one_lane_cannot_use_goes_to_the_others() {
+        assert_eq!(share_out(10.0, &[(100.0, 50.0), (100.0, 50.0)]), [5.0, 5.0]);
+        assert_eq!(share_out(10.0, &[(100.0, 2.0), (100.0, 50.0)]), [2.0, 8.0]);
+        assert_eq!(share_out(10.0, &[(300.0, 50.0), (100.0, 50.0)]), [7.5, 2.5]);
+        assert_eq!(share_out(10.0, &[(100.0, 1.0), (100.0, 1.0)]), [1.0, 1.0]);
+        assert!(share_out(10.0, &[]).is_empty());
+    }
+}

@@ -1,0 +1,259 @@
+//! Joining a line.
+//!
+//! Before the draw a place costs nothing and needs no storage: the token says "in the draw". Who
+//! comes after it gets the next number. An account has one place in a room, and its row in
+//! Postgres makes it the same on every device.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::token::QueueToken;
+use super::{Lane, LaneKind, Phase, Room, RoomState, Turn, line, poll};
+use crate::app::App;
+use crate::catalog::Promo;
+use crate::db::batch::{Commit, Job, answered};
+use crate::http::problem::{Code, Problem};
+use crate::ids::{AccountId, EventId};
+
+/// Who wants to join, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Joiner<'a> {
+    /// The session's or the account's id.
+    pub subject: AccountId,
+    /// Whether it is an account.
+    pub signed_in: bool,
+    /// The lane's code; the first general lane if there is none.
+    pub lane: Option<&'a str>,
+    /// For lanes that need one.
+    pub access_code: Option<&'a str>,
+    /// A token from an earlier time.
+    pub token: Option<&'a str>,
+}
+
+/// An account's place to be stored.
+pub struct PlaceJob {
+    /// In whose room.
+    pub event: EventId,
+    /// In which lane.
+    pub lane: i16,
+    /// Whose.
+    pub account: AccountId,
+    /// Where; none: in the draw.
+    pub place: Option<i64>,
+}
+
+impl Job for PlaceJob {
+    fn subject(&self) -> Uuid {
+        self.account.0
+    }
+}
+
+/// Stores accounts' places in batches; the answer is the place that the account has.
+pub struct Usher {
+    /// Of the group commits.
+    pub pg: PgPool,
+}
+
+impl Commit for Usher {
+    type Job = PlaceJob;
+    /// Lane and place; none if Postgres gave no answer.
+    type Outcome = Option<(i16, Option<i64>)>;
+
+    async fn commit(&self, jobs: Vec<PlaceJob>) -> Vec<Self::Outcome> {
+        let mut outcomes = vec![None; jobs.len()];
+        match answered(store_places(&self.pg, &jobs)).await {
+            Ok(rows) => {
+                for (at, lane, place) in rows {
+                    if let Some(slot) = outcomes.get_mut(at) {
+                        *slot = Some((lane, place));
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "places in line could not be stored"),
+        }
+        outcomes
+    }
+}
+
+async fn store_places(
+    pg: &PgPool,
+    jobs: &[PlaceJob],
+) -> sqlx::Result<Vec<(usize, i16, Option<i64>)>> {
+    let events: Vec<Uuid> = jobs.iter().map(|job| job.event.0).collect();
+    let lanes: Vec<i16> = jobs.iter().map(|job| job.lane).collect();
+    let accounts: Vec<Uuid> = jobs.iter().map(|job| job.account.0).collect();
+    let places: Vec<Option<i64>> = jobs.iter().map(|job| job.place).collect();
+    let rows = sqlx::query!(
+        r#"SELECT job AS "job!", lane AS "lane!", place FROM join_accounts($1, $2, $3, $4)"#,
+        &events,
+        &lanes,
+        &accounts,
+        &places as _
+    )
+    .fetch_all(pg)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows.filter_map(|r| Some((usize::try_from(r.job - 1).ok()?, r.lane, r.place))).collect())
+}
+
+/// What joining comes to.
+pub enum Joined {
+    /// The place that there is already.
+    Known(QueueToken),
+    /// A new one. If the lane asks for it, proof of work is needed first.
+    New(i16),
+}
+
+/// Looks whether somebody may join, and has a place already.
+///
+/// # Errors
+/// `line_closed`, `not_open_yet`, `access_code`, `invalid`, or Postgres fails.
+pub async fn look(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Joined, Problem> {
+    if room.state == RoomState::Lifted {
+        return Err(Problem::new(Code::LineClosed).with("state", "lifted"));
+    }
+    if let Some(known) = known(app, room, joiner).await? {
+        return Ok(Joined::Known(known));
+    }
+    let lane = choose(room, joiner.lane)?;
+    if !room.joining || room.state == RoomState::Closed {
+        return Err(Problem::new(Code::LineClosed));
+    }
+    match room.phase(lane, app.rooms.now_ms()) {
+        Phase::Announced => {
+            return Err(Problem::new(Code::NotOpenYet).with("joins_at", lane.joins_at));
+        }
+        Phase::Closed => return Err(Problem::new(Code::LineClosed)),
+        _ => {}
+    }
+    if let Some(needed) = &lane.access_code {
+        let given = joiner.access_code.map(Promo::normalise).unwrap_or_default();
+        let needed = Promo::normalise(needed);
+        if !bool::from(given.as_bytes().ct_eq(needed.as_bytes())) {
+            return Err(Problem::new(Code::AccessCode));
+        }
+    }
+    Ok(Joined::New(lane.number))
+}
+
+fn choose<'a>(room: &'a Room, code: Option<&str>) -> Result<&'a Lane, Problem> {
+    match code {
+        Some(code) => {
+            let lane = room.lanes.iter().find(|lane| lane.code == code);
+            lane.ok_or_else(|| Problem::field("/lane", "not a lane of this waiting room"))
+        }
+        None => {
+            let mut lanes = room.lanes.iter();
+            let general = lanes.find(|lane| lane.kind == LaneKind::General);
+            let first = general.or_else(|| room.lanes.first());
+            first.ok_or_else(|| Problem::new(Code::LineClosed))
+        }
+    }
+}
+
+/// The place that somebody has already and that is still good.
+async fn known(
+    app: &App,
+    room: &Room,
+    joiner: &Joiner<'_>,
+) -> Result<Option<QueueToken>, Problem> {
+    let token = if joiner.signed_in {
+        stored(app, room.event, joiner.subject).await?
+    } else {
+        let given = joiner.token.and_then(|text| QueueToken::open(&app.keyring, text));
+        given.filter(|token| token.event == room.event && token.subject == joiner.subject)
+    };
+    let Some(token) = token else { return Ok(None) };
+    let Some(lane) = room.lane(token.lane) else { return Ok(None) };
+    let Some(place) = poll::place(lane, &token) else { return Ok(Some(token)) };
+    let over = room.turn(lane, place, app.rooms.now_ms()) == Turn::Missed
+        || place < lane.serving && is_spent(&app.pg, &token, place).await?;
+    Ok((!over).then_some(token))
+}
+
+async fn stored(
+    app: &App,
+    event: EventId,
+    account: AccountId,
+) -> Result<Option<QueueToken>, Problem> {
+    let row = sqlx::query!(
+        "SELECT lane, place FROM waiting_places WHERE event_id = $1 AND account = $2",
+        event.0,
+        account.0
+    )
+    .fetch_optional(&app.pg)
+    .await?;
+    let token = |lane, place| QueueToken { event, lane, subject: account, place };
+    Ok(row.map(|row| token(row.lane, row.place)))
+}
+
+/// Whether the pass of this turn has ended.
+async fn is_spent(pg: &PgPool, token: &QueueToken, place: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM passes
+                          WHERE event_id = $1 AND subject = $2 AND place = $3
+                            AND (ended_at IS NOT NULL OR expires_at <= now())) AS "spent!""#,
+        token.event.0,
+        token.subject.0,
+        place
+    )
+    .fetch_one(pg)
+    .await
+}
+
+/// Takes the place that [`look`] allowed.
+///
+/// # Errors
+/// `unknown_outcome` or `unavailable`: asking again is harmless.
+pub async fn enter(
+    app: &Arc<App>,
+    room: &Room,
+    lane: i16,
+    joiner: &Joiner<'_>,
+) -> Result<QueueToken, Problem> {
+    let (event, subject) = (room.event, joiner.subject);
+    let known = room.lane(lane).ok_or_else(|| Problem::new(Code::LineClosed))?;
+    let in_draw = room.phase(known, app.rooms.now_ms()) == Phase::PreQueue;
+    let place = if in_draw { None } else { Some(line::next(app, event, lane).await?) };
+    let token = QueueToken { event, lane, subject, place };
+    if in_draw {
+        app.uncounted.note(event, lane, subject);
+    }
+    if !joiner.signed_in {
+        return Ok(token);
+    }
+    let job = PlaceJob { event, lane, account: subject, place };
+    let places = app.places.clone();
+    let work = async move { places.submit(job).await.map_err(|_| Problem::new(Code::Unavailable)) };
+    let (lane, has) = app.see_through(work).await?.ok_or_else(|| Problem::new(Code::Unknown))?;
+    if (lane, has) == (token.lane, token.place) {
+        return Ok(token);
+    }
+    // The account's old place, whose turn is over, gives way; or another device was faster.
+    let old = QueueToken { lane, place: has, ..token };
+    let joiner = Joiner { token: None, ..*joiner };
+    if let Some(known) = self::known(app, room, &joiner).await? {
+        return Ok(known);
+    }
+    to_the_back(&app.pg, &old, &token).await?;
+    stored(app, event, subject).await?.ok_or_else(|| Problem::new(Code::Unknown))
+}
+
+async fn to_the_back(pg: &PgPool, old: &QueueToken, new: &QueueToken) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE waiting_places SET lane = $3, place = $4
+         WHERE event_id = $1 AND account = $2 AND lane = $5 AND place IS NOT DISTINCT FROM $6",
+        new.event.0,
+        new.subject.0,
+        new.lane,
+        new.place,
+        old.lane,
+        old.place
+    )
+    .execute(pg)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Answering polls: a comparison of a token with what the process has in memory. No Redis, no
+//! Postgres, nothing stored.
+
+use bytes::Bytes;
+use rand::Rng;
+use serde::Serialize;
+
+use super::board::{self, Board};
+use super::config::WaitingRoom;
+use super::token::QueueToken;
+use super::{Lane, Phase, Room, RoomState, Turn};
+
+/// Visitors whose first poll after the opening a process answers in a second: they are spread
+/// accordingly, in so many seconds at most.
+const OPENING_PER_S: f64 = 20_000.0;
+const OPENING_SPREAD_S: f64 = 10.0;
+/// Polls of those who have nothing to wait for soon, in seconds.
+const IDLE_POLL_S: f64 = 15.0;
+const CLOSED_POLL_S: f64 = 60.0;
+/// Polls during a turn, in seconds.
+const TURN_POLL_S: f64 = 5.0;
+/// Around what is told, so that visitors don't come in step.
+const JITTER: f64 = 0.25;
+/// An estimate of n seconds means from 0.6 n to 1.8 n.
+const ETA_LOW: f64 = 0.6;
+const ETA_HIGH: f64 = 1.8;
+
+/// Where somebody stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// In the draw; ranks are not known yet.
+    PreQueue,
+    /// The draw is made, the doors are closed.
+    Drawing,
+    /// In line.
+    Waiting,
+    /// Exchange the token for a pass now.
+    YourTurn,
+    /// The turn was missed; it comes once more at `turn_at`.
+    SecondChance,
+    /// The turn is over: join again.
+    Missed,
+    /// In line, and nobody is called for the moment.
+    Paused,
+    /// In line, and nothing is free at the moment.
+    SoldOut,
+    /// Nobody is called any more.
+    Closed,
+    /// Everybody may shop without waiting.
+    Lifted,
+}
+
+/// The answer to a poll; `room` is what everybody is told.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct PlaceView {
+    /// Where you stand.
+    pub state: Standing,
+    /// In which lane.
+    pub lane: i16,
+    /// Your place in line: it is called once the lane's `serving` is greater. A text, because it
+    /// doesn't fit a double. None before the draw.
+    pub place: Option<String>,
+    /// About your position, from 1.
+    pub position: Option<u64>,
+    /// About how many are before you.
+    pub ahead: Option<u64>,
+    /// In about so many seconds it is your turn; with a range.
+    pub eta: Option<Eta>,
+    /// Whether there will be something left.
+    pub odds: Odds,
+    /// Until when the turn can be taken, or from when on it comes again, in milliseconds since
+    /// 1970.
+    pub turn_at_ms: Option<i64>,
+    /// The server's clock, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// Poll again after so long; others are told something else.
+    pub poll_after_ms: u64,
+}
+
+/// An estimate with its range, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Eta {
+    /// Probably.
+    pub likely_s: u64,
+    /// Hardly sooner.
+    pub from_s: u64,
+    /// Hardly later.
+    pub to_s: u64,
+}
+
+/// Whether there will be something left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Odds {
+    /// Not known yet.
+    Unknown,
+    /// Enough is left.
+    Good,
+    /// It may be just enough.
+    Fair,
+    /// Probably not, unless places come back.
+    Poor,
+}
+
+/// A token's place; none before the draw.
+#[must_use]
+pub fn place(lane: &Lane, token: &QueueToken) -> Option<i64> {
+    token.place.or_else(|| lane.draw.place(token.subject.0))
+}
+
+/// The answer for a token of this room. `None` if its lane is gone.
+#[must_use]
+pub fn view(board: &Board, token: &QueueToken, now_ms: i64, bounds: &WaitingRoom) -> Option<PlaceView> {
+    let room = &board.room;
+    let at = room.lanes.iter().position(|lane| lane.number == token.lane)?;
+    let (lane, pace) = (&room.lanes[at], board.paces[at]);
+    let place = place(lane, token);
+    let phase = room.phase(lane, now_ms);
+    let (state, turn_at_ms) = standing(board, lane, place, phase, now_ms);
+    let waits = matches!(
+        state,
+        Standing::Drawing | Standing::Waiting | Standing::Paused | Standing::SoldOut
+    );
+    let before = place.filter(|_| waits).map(|place| board::ahead(lane, place));
+    let until_open = (lane.opens_at.as_millisecond() - now_ms).max(0) as f64 / 1_000.0;
+    let eta_s = before.filter(|_| pace.per_s > 0.0 && state != Standing::Paused)
+        .map(|ahead| until_open + ahead / pace.per_s);
+    Some(PlaceView {
+        state,
+        lane: lane.number,
+        place: place.map(|place| place.to_string()),
+        position: before.map(|ahead| ahead as u64 + 1),
+        ahead: before.map(|ahead| ahead as u64),
+        eta: eta_s.map(eta),
+        odds: odds(board, before),
+        turn_at_ms,
+        now_ms,
+        poll_after_ms: poll_after(state, lane, eta_s, until_open, bounds),
+    })
+}
+
+fn standing(
+    board: &Board,
+    lane: &Lane,
+    place: Option<i64>,
+    phase: Phase,
+    now_ms: i64,
+) -> (Standing, Option<i64>) {
+    let room: &Room = &board.room;
+    if room.state == RoomState::Lifted {
+        return (Standing::Lifted, None);
+    }
+    let turn = place.map_or(Turn::Waiting, |place| room.turn(lane, place, now_ms));
+    match (phase, turn) {
+        // A turn that was given is not taken back.
+        (_, Turn::Called { until_ms }) => (Standing::YourTurn, Some(until_ms)),
+        (Phase::Closed, _) => (Standing::Closed, None),
+        (_, Turn::Again { at_ms }) => (Standing::SecondChance, Some(at_ms)),
+        (_, Turn::Missed) => (Standing::Missed, None),
+        (Phase::Announced | Phase::PreQueue, _) => (Standing::PreQueue, None),
+        (Phase::Drawing, _) => (Standing::Drawing, None),
+        (Phase::Paused, _) => (Standing::Paused, None),
+        (Phase::Open, _) if board.sold_out => (Standing::SoldOut, None),
+        (Phase::Open, _) => (Standing::Waiting, None),
+    }
+}
+
+fn eta(seconds: f64) -> Eta {
+    let whole = |seconds: f64| seconds.ceil().min(1e9) as u64;
+    Eta {
+        likely_s: whole(seconds),
+        from_s: whole(seconds * ETA_LOW),
+        to_s: whole(seconds * ETA_HIGH + 5.0),
+    }
+}
+
+fn odds(board: &Board, ahead: Option<f64>) -> Odds {
+    let (Some(enough), Some(ahead)) = (board.enough_for, ahead) else { return Odds::Unknown };
+    let share = ahead / f64::from(enough.max(1));
+    match share {
+        _ if enough == 0 => Odds::Poor,
+        share if share < 0.7 => Odds::Good,
+        share if share < 1.2 => Odds::Fair,
+        _ => Odds::Poor,
+    }
+}
+
+fn poll_after(
+    state: Standing,
+    lane: &Lane,
+    eta_s: Option<f64>,
+    until_open: f64,
+    bounds: &WaitingRoom,
+) -> u64 {
+    let (min, max) = (f64::from(bounds.poll_min_s), f64::from(bounds.poll_max_s));
+    let mut rng = rand::rng();
+    let mut jitter = |seconds: f64| seconds * rng.random_range(1.0 - JITTER..1.0 + JITTER);
+    let seconds = match state {
+        Standing::YourTurn => TURN_POLL_S,
+        Standing::Closed | Standing::Missed | Standing::Lifted => jitter(CLOSED_POLL_S),
+        Standing::Paused | Standing::SoldOut | Standing::SecondChance => jitter(IDLE_POLL_S),
+        // Whoever can, is told to come back right after the opening, but not all at once.
+        Standing::PreQueue | Standing::Drawing if until_open < max => {
+            let spread = (lane.joined as f64 / OPENING_PER_S).clamp(0.5, OPENING_SPREAD_S);
+            until_open.max(min) + rng.random_range(0.0..spread)
+        }
+        Standing::PreQueue | Standing::Drawing => jitter((until_open / 4.0).clamp(min, max)),
+        Standing::Waiting => jitter((eta_s.unwrap_or(max * 10.0) / 10.0).clamp(min, max)),
+    };
+    (seconds * 1_000.0) as u64
+}
+
+/// The answer as JSON, with the board's text put in as it is.
+#[must_use]
+pub fn body(view: &PlaceView, board: &Board) -> Bytes {
+    let mut text = Vec::with_capacity(board.body.len() + 400);
+    if serde_json::to_writer(&mut text, view).is_err() {
+        return Bytes::new();
+    }
+    text.pop();
+    text.extend_from_slice(b",\"room\":");
+    text.extend_from_slice(&board.body);
+    text.push(b'}');
+    text.into()
+}

@@ -1,0 +1,354 @@
+//! The admission controller: whom to call next, in every waiting room, by one process at a time.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, PgConnection};
+
+use crate::app::App;
+use crate::http::problem::Problem;
+use crate::ids::EventId;
+use crate::waiting_room::board::{self, ahead};
+use crate::waiting_room::controller::{self, Decision, Seen, decide, share_out};
+use crate::waiting_room::line::{self, Counted};
+use crate::waiting_room::store::{self, Advance};
+use crate::waiting_room::{DRAWN, Lane, Phase, Room};
+
+/// Reports of nodes that are older are not believed, in seconds.
+const REPORT_LIVES_S: f64 = 5.0;
+/// A decision is logged when its bound changes, and at least so often while people are called.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// A beacon must answer within this.
+const BEACON_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the controller of a room remembers: lost with its process, without harm.
+#[derive(Debug, Default)]
+pub struct Memory {
+    logged: Option<(Instant, controller::Bound)>,
+    /// Fractions of people, by lane.
+    carried: std::collections::HashMap<i16, f64>,
+}
+
+/// Moves every line as far as it may. Never more to do at once.
+///
+/// # Errors
+/// If Postgres fails. Trouble with one room doesn't stop the others.
+pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
+    drop(app.uncounted.flush(&app.redis).await);
+    report(app).await?;
+    let events = sqlx::query_scalar!(
+        "SELECT event_id FROM waiting_rooms WHERE state IN ('open', 'paused')"
+    )
+    .fetch_all(&app.pg)
+    .await?;
+    for event in events.into_iter().map(EventId) {
+        if let Err(problem) = tend(app, event).await {
+            tracing::warn!(%event, ?problem, "a waiting room can't be tended now");
+        }
+    }
+    Ok(false)
+}
+
+/// Tells the controller, whoever it is, how this node is doing.
+async fn report(app: &App) -> sqlx::Result<()> {
+    if app.rooms.all().is_empty() {
+        return Ok(());
+    }
+    let pulse = app.pulse.read();
+    sqlx::query!(
+        "INSERT INTO node_reports (node, checkout_ms, errors) VALUES ($1, $2, $3)
+         ON CONFLICT (node) DO UPDATE SET at = clock_timestamp(), checkout_ms = $2, errors = $3",
+        app.node,
+        pulse.checkout_ms,
+        pulse.errors
+    )
+    .execute(&app.pg)
+    .await?;
+    sqlx::query!("DELETE FROM node_reports WHERE at < clock_timestamp() - interval '1 minute'")
+        .execute(&app.pg)
+        .await?;
+    Ok(())
+}
+
+/// Moves one room's lines, unless another process is doing that.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem> {
+    let mut connection = app.pg.acquire().await?;
+    let mut tx = connection.begin().await?;
+    let elapsed = sqlx::query_scalar!(
+        r#"SELECT extract(epoch FROM clock_timestamp() - decided_at)::float8 AS "elapsed!"
+           FROM waiting_rooms WHERE event_id = $1 FOR NO KEY UPDATE SKIP LOCKED"#,
+        event.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let step = Duration::from_millis(app.config.waiting_room.admit_ms).as_secs_f64();
+    let Some(elapsed) = elapsed.filter(|elapsed| *elapsed > step / 2.0) else { return Ok(None) };
+    sqlx::query!(
+        "UPDATE waiting_rooms SET decided_at = clock_timestamp() WHERE event_id = $1",
+        event.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    // Under the lock, so that no other's step is overlooked.
+    app.rooms.refresh(&[event]).await?;
+    let Some(room) = app.rooms.known(event) else { return Ok(None) };
+    beacons(app, &room).await?;
+    let mut memory = app.admissions.remove(&event).map(|(_, kept)| kept).unwrap_or_default();
+    let seen = look(app, &mut tx, &room, elapsed).await?;
+    let decision = decide(&seen);
+    let counts = count(app, &room).await;
+    let advances = advance(app, &room, &decision, &counts, &mut memory);
+    let mut called = 0.0;
+    for (advance, lane) in advances.iter().zip(&room.lanes) {
+        called += advance.called - lane.called;
+        store::advance(&mut tx, event, advance, advance.serving > lane.serving).await?;
+    }
+    forget(&mut tx, &room).await?;
+    tx.commit().await?;
+    app.rooms.refresh(&[event]).await?;
+    tell(event, &seen, &decision, called, &mut memory);
+    app.admissions.insert(event, memory);
+    Ok(Some(decision))
+}
+
+/// Fetches what is to be mixed in, where the operator has said from whom.
+async fn beacons(app: &App, room: &Room) -> Result<(), Problem> {
+    let template = &app.config.waiting_room.beacon_url;
+    let now_ms = app.rooms.now_ms();
+    for lane in &room.lanes {
+        let due = !lane.draw.is_drawn() && room.phase(lane, now_ms) == Phase::Drawing;
+        let (Some(round), true) = (lane.draw.beacon_round, due && !template.is_empty()) else {
+            continue;
+        };
+        let url = template.replace("{round}", &round.to_string());
+        match tokio::time::timeout(BEACON_WITHIN, fetch(&url)).await {
+            Ok(Ok(beacon)) => {
+                store::put_beacon(&app.pg, room.event, lane.number, &beacon).await?;
+                tracing::info!(event = %room.event, lane = lane.number, beacon, "a draw was made");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the beacon can't be fetched"),
+            Err(late) => tracing::warn!(%late, "the beacon can't be fetched"),
+        }
+    }
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+struct Beacon {
+    randomness: String,
+}
+
+async fn fetch(url: &str) -> anyhow::Result<String> {
+    let answer = reqwest::get(url).await?.error_for_status()?;
+    let beacon: Beacon = answer.json().await?;
+    let plain = (16..=256).contains(&beacon.randomness.len())
+        && beacon.randomness.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    anyhow::ensure!(plain, "the beacon is no plain text");
+    Ok(beacon.randomness)
+}
+
+/// Everything that the decision depends on.
+async fn look(
+    app: &App,
+    pg: &mut PgConnection,
+    room: &Room,
+    elapsed_s: f64,
+) -> Result<Seen, Problem> {
+    sqlx::query!(
+        "UPDATE passes SET ended_at = expires_at, reason = 'timed_out'
+         WHERE event_id = $1 AND ended_at IS NULL AND expires_at <= now()",
+        room.event.0
+    )
+    .execute(&mut *pg)
+    .await?;
+    let turn_s = f64::from(room.turn_seconds);
+    let passes = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE ended_at IS NULL) AS "inside!",
+                  count(*) FILTER (WHERE ended_at IS NOT NULL) AS "ended!",
+                  count(*) FILTER (WHERE reason = 'bought') AS "bought!",
+                  count(*) FILTER (WHERE issued_at > now() - make_interval(secs => $2))
+                      AS "came_lately!",
+                  count(*) AS "came!"
+           FROM passes WHERE event_id = $1"#,
+        room.event.0,
+        turn_s
+    )
+    .fetch_one(&mut *pg)
+    .await?;
+    let health = sqlx::query!(
+        r#"SELECT coalesce(max(checkout_ms), 0) AS "checkout_ms!",
+                  coalesce(max(errors), 0) AS "errors!"
+           FROM node_reports WHERE at > clock_timestamp() - make_interval(secs => $1)"#,
+        REPORT_LIVES_S
+    )
+    .fetch_one(&mut *pg)
+    .await?;
+    let now_ms = app.rooms.now_ms();
+    let open_since = now_ms - i64::from(room.turn_seconds) * 1_000;
+    let (mut called, mut over_called) = (0.0, 0.0);
+    for lane in &room.lanes {
+        called += lane.called;
+        let over = lane.calls.iter().rev().find(|call| call.at_ms < open_since);
+        over_called += over.map_or(0.0, |call| call.called);
+    }
+    let (came, lately) = (passes.came as f64, passes.came_lately as f64);
+    let stock = stock(app, room.event).await;
+    let slow_ms = app.config.waiting_room.slow_checkout_ms.max(1) as f64;
+    Ok(Seen {
+        elapsed_s,
+        target_inside: f64::from(room.target_inside),
+        per_s: f64::from(room.per_minute) / 60.0,
+        inside: passes.inside as f64,
+        open_called: called - over_called,
+        open_came: lately,
+        over_called,
+        over_came: (came - lately).max(0.0),
+        free: stock.map(|stock| f64::from(stock.0)),
+        held: stock.map_or(0.0, |stock| f64::from(stock.1)),
+        bought: passes.bought as f64,
+        ended: passes.ended as f64,
+        places_bought: stock.map_or(0.0, |stock| stock.2),
+        slowness: health.checkout_ms / slow_ms,
+        errors: health.errors,
+    })
+}
+
+/// Places that are free, held, and bought. `None` while Redis is away.
+async fn stock(app: &App, event: EventId) -> Option<(u32, u32, f64)> {
+    let sale = app.catalog.sale(event).await.ok()??;
+    let sale = app.built(sale).await.ok()?;
+    let snapshot = app.availability.snapshot(app, &sale).await.ok()?;
+    let (free, held) = board::stock(&sale.listing, &snapshot);
+    Some((free, held, (snapshot.claimed + snapshot.sold) as f64))
+}
+
+/// What Redis has counted in each lane; none where it doesn't answer.
+async fn count(app: &App, room: &Room) -> Vec<Option<Counted>> {
+    let mut counts = Vec::with_capacity(room.lanes.len());
+    for lane in &room.lanes {
+        counts.push(line::counted(&app.redis, room.event, lane.number).await.ok());
+    }
+    counts
+}
+
+/// Where each lane moves to.
+fn advance(
+    app: &App,
+    room: &Room,
+    decision: &Decision,
+    counts: &[Option<Counted>],
+    memory: &mut Memory,
+) -> Vec<Advance> {
+    let now_ms = app.rooms.now_ms();
+    let mut advances: Vec<Advance> =
+        room.lanes.iter().zip(counts).map(|(lane, counted)| caught_up(lane, *counted)).collect();
+    let waiting: Vec<(f64, f64)> = room
+        .lanes
+        .iter()
+        .zip(&advances)
+        .map(|(lane, now)| {
+            let open = room.phase(lane, now_ms) == Phase::Open;
+            let line = Lane { joined: now.joined, serving: now.serving, ..lane.clone() };
+            let people = if open { ahead(&line, now.numbered.max(DRAWN)) } else { 0.0 };
+            (f64::from(lane.share), people)
+        })
+        .collect();
+    let given = share_out(decision.people, &waiting);
+    for ((now, people), (_, waiting)) in advances.iter_mut().zip(given).zip(waiting) {
+        let carried = memory.carried.entry(now.lane).or_default();
+        let people = people + *carried;
+        let (serving, called) = moved(now, people, waiting);
+        *carried = (people - called).clamp(0.0, 1.0);
+        now.serving = serving;
+        now.called += called;
+    }
+    advances
+}
+
+/// The lane with what Redis has counted since.
+fn caught_up(lane: &Lane, counted: Option<Counted>) -> Advance {
+    let mut now = Advance {
+        lane: lane.number,
+        serving: lane.serving,
+        called: lane.called,
+        joined: lane.joined,
+        joined_base: lane.joined_base,
+        numbered: lane.numbered,
+    };
+    let Some(counted) = counted else { return now };
+    // A count that fell was begun anew: Redis was lost. What it had counted stays.
+    let since = lane.joined - lane.joined_base;
+    if counted.joined + since / 10 < since {
+        now.joined_base = lane.joined;
+    }
+    now.joined = lane.joined.max(now.joined_base + counted.joined);
+    if counted.next > 0 {
+        now.numbered = now.numbered.max(counted.next);
+        // Numbers that were lost with Redis are nobody's: the line doesn't stop for them.
+        if lane.numbered < counted.first && now.serving >= lane.numbered {
+            now.serving = now.serving.max(counted.first);
+        }
+    }
+    now
+}
+
+/// How far `people` move a line in which `waiting` wait: where to, and about how many that calls.
+fn moved(now: &Advance, people: f64, waiting: f64) -> (i64, f64) {
+    let mut serving = now.serving;
+    let mut called = 0.0;
+    if serving < DRAWN {
+        let left = (DRAWN - serving) as f64 / DRAWN as f64 * now.joined as f64;
+        // The last one of the draw, or nobody in it: the late-comers are next.
+        if left - people < 0.5 {
+            called = left.max(0.0);
+            serving = DRAWN;
+        } else {
+            let step = people / now.joined.max(1) as f64 * DRAWN as f64;
+            return (serving + step as i64, people);
+        }
+    }
+    let whole = (people - called).floor().max(0.0).min(waiting) as i64;
+    let to = (serving + whole).min(now.numbered.max(serving));
+    (to, called + (to - serving) as f64)
+}
+
+/// Forgets calls whose turns are over.
+async fn forget(pg: &mut PgConnection, room: &Room) -> sqlx::Result<()> {
+    let memory_s = room.memory_ms() as f64 / 1_000.0 + 60.0;
+    sqlx::query!(
+        "DELETE FROM waiting_calls
+         WHERE event_id = $1 AND at < clock_timestamp() - make_interval(secs => $2)",
+        room.event.0,
+        memory_s
+    )
+    .execute(pg)
+    .await?;
+    Ok(())
+}
+
+/// Says what was decided, and why.
+fn tell(event: EventId, seen: &Seen, decision: &Decision, called: f64, memory: &mut Memory) {
+    let name = event.to_string();
+    metrics::gauge!("onsale_admission_inside", "event" => name.clone()).set(seen.inside);
+    metrics::gauge!("onsale_admission_per_s", "event" => name.clone()).set(decision.per_s);
+    metrics::gauge!("onsale_admission_show_rate", "event" => name.clone()).set(decision.show_rate);
+    metrics::gauge!("onsale_admission_enough_for", "event" => name.clone())
+        .set(decision.enough_for);
+    metrics::counter!("onsale_admission_called_total", "event" => name)
+        .increment(called.max(0.0) as u64);
+    let due = memory.logged.is_none_or(|(at, bound)| {
+        bound != decision.bound || called > 0.0 && at.elapsed() >= LOG_EVERY
+    });
+    if due {
+        memory.logged = Some((Instant::now(), decision.bound));
+        tracing::info!(
+            %event, bound = ?decision.bound, called, inside = seen.inside,
+            target = seen.target_inside, coming = seen.open_called - seen.open_came,
+            show_rate = decision.show_rate, per_s = decision.per_s, free = ?seen.free,
+            held = seen.held, enough_for = decision.enough_for, slowness = seen.slowness,
+            errors = seen.errors, "admission"
+        );
+    }
+}
