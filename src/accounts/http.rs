@@ -27,6 +27,7 @@ pub struct SessionView {
 /// Begins an anonymous session: enough to hold and to buy. Nothing is stored.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "sessions",
+    operation_id = "createSession",
     responses((status = 201, description = "The session", body = SessionView))
 )]
 pub async fn create(State(app): State<Arc<App>>) -> (StatusCode, Json<SessionView>) {

@@ -49,8 +49,15 @@ pub struct EventView {
     pub status: EventStatus,
     /// How many places there are.
     pub capacity: usize,
-    /// Most places per buyer.
+    /// Most places per buyer, held and bought together; null: no limit.
     pub account_limit: Option<i32>,
+    /// Whether choices that leave a single free seat without a free neighbour are refused
+    /// (`orphan_seat`), while less than 90 % of all places are taken.
+    pub orphan_rule: bool,
+    /// How long a hold lasts, and by how much it is extended, in seconds.
+    pub hold_seconds: i32,
+    /// How long it may last with all extensions, in seconds.
+    pub hold_max_seconds: i32,
     /// What can be bought by everyone.
     pub offers: Vec<OfferView>,
 }
@@ -62,7 +69,8 @@ pub struct OfferView {
     pub id: OfferId,
     /// Its name.
     pub name: String,
-    /// The code of its price level.
+    /// The code of its price level: `levels[].code` of the manifest, `levels[].level` of the
+    /// availability.
     pub level: String,
     /// The level's name.
     pub level_name: String,
@@ -140,6 +148,9 @@ impl EventView {
             status: event.status,
             capacity: listing.capacity(),
             account_limit: event.account_limit,
+            orphan_rule: event.orphan_rule,
+            hold_seconds: event.hold_seconds,
+            hold_max_seconds: event.hold_max_seconds,
             offers: listing.offers.iter().filter(public).map(|o| offer_view(listing, o)).collect(),
         }
     }
@@ -186,6 +197,7 @@ pub fn offer_view(listing: &Listing, offer: &super::Offer) -> OfferView {
 /// One event with its offers.
 #[utoipa::path(
     get, path = "/v1/events/{event}", tag = "events",
+    operation_id = "getEvent",
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The event", body = EventView),
         (status = 304, description = "As you have it"),
@@ -245,6 +257,7 @@ pub struct PageQuery {
 /// Events that are announced or on sale.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", params(PageQuery),
+    operation_id = "listEvents",
     responses((status = 200, description = "A page", body = EventPage),
         (status = 422, description = "`invalid`", body = ProblemBody))
 )]
@@ -331,20 +344,27 @@ pub struct SectionView {
     pub outline: serde_json::Value,
     /// How many places it has.
     pub capacity: usize,
-    /// Its rows; none in an area.
+    /// Its rows; none in an area, whose places are all alike and not listed: `sections[].free` of
+    /// the availability says how many are left, and a hold takes them by `area` and `quantity`.
     pub rows: Vec<RowView>,
 }
 
-/// A row: parallel arrays, one entry per seat.
+/// A row: parallel arrays, one entry per seat, in the order of the printed seat numbers.
+///
+/// That order doesn't tell neighbours: rows may have aisles, or odd numbers on one side. Seats of
+/// one row whose place numbers follow one another are neighbours, except that a new group may
+/// begin at a multiple of 8. Groups end at aisles and where the price level or the class
+/// (accessible or not) changes; `x` and `y` tell the rest.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RowView {
     /// As printed.
     pub row: String,
-    /// Place numbers.
+    /// Place numbers, which a hold names.
     pub places: Vec<i32>,
-    /// As printed.
+    /// Seat numbers as printed.
     pub seats: Vec<String>,
-    /// Indices into `levels`.
+    /// Each seat's price level, as an index into the manifest's `levels`, counted from 0: its
+    /// `code` there is what an offer calls `level`.
     pub levels: Vec<i16>,
     /// Metres.
     pub x: Vec<f32>,
@@ -445,6 +465,7 @@ impl RowView {
 /// Every section, row and seat, with its place number.
 #[utoipa::path(
     get, path = "/v1/events/{event}/manifest", tag = "events",
+    operation_id = "getManifest",
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The manifest", body = ManifestView),
         (status = 304, description = "As you have it"),
@@ -509,7 +530,8 @@ pub struct DrawerView {
 
 /// Counts every place, by Redis and by Postgres.
 #[utoipa::path(
-    get, path = "/v1/events/{event}/drawer", tag = "events",
+    get, path = "/v1/events/{event}/drawer", tag = "operations",
+    operation_id = "getDrawerCount",
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The count", body = DrawerView),
         (status = 404, description = "No such event", body = ProblemBody),

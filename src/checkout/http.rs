@@ -15,24 +15,33 @@ use crate::orders::http::OrderView;
 
 /// Turns a hold into an order, and says how to pay it.
 ///
-/// One hold becomes one order, with the hold's id, however often this is sent. An order that
-/// costs nothing is paid at once. `payment` is missing if the provider gave no answer yet: the
-/// order stands, ask `POST /v1/orders/{order}/payments` for it.
+/// One hold becomes one order, with the hold's id, however often this is sent: the hold is the
+/// key, and the `Idempotency-Key` header is required only because all creating requests have it.
+/// Repeating it with the same details finds the order as it stands; other details are refused with
+/// 422 `checkout_mismatch`.
+///
+/// Send the buyer to `payment.url`, then ask `GET /v1/orders/{order}` what became of it. An order
+/// that costs nothing is paid at once and has no `payment`. It is also missing if the provider
+/// gave no answer yet: the order stands, ask `POST /v1/orders/{order}/payments` for it.
 #[utoipa::path(
     post, path = "/v1/events/{event}/holds/{hold}/checkout", tag = "orders",
+    operation_id = "checkOutHold",
     security(("session" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("hold" = HoldId, Path,),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("hold" = HoldId, Path, description = "The hold's id"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     request_body = CheckoutRequest,
     responses(
         (status = 201, description = "The order", body = OrderView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
-        (status = 409, description = "`claim_lost` (with `places`, and `equivalent` if one is \
-            held for you), `account_limit`, `quota_reached`, `promo_code`", body = ProblemBody),
-        (status = 410, description = "The hold is over", body = ProblemBody),
-        (status = 422, description = "`invalid`; `idempotency_mismatch`: this hold was checked \
-            out with other details", body = ProblemBody),
+        (status = 409, description = "`claim_lost`: somebody else has `places`; if you allowed \
+            it, `equivalent` is a hold of others, to be checked out instead; `account_limit`, \
+            `quota_reached`, `promo_code`: a limit was reached meanwhile. The hold is over and \
+            nothing was charged", body = ProblemBody),
+        (status = 410, description = "`hold_gone`: the hold is over", body = ProblemBody),
+        (status = 422, description = "`invalid`: `errors` say what; `checkout_mismatch`: this \
+            hold was checked out with other details", body = ProblemBody),
         (status = 503, description = "`unknown_outcome`: repeat; `rebuilding`, `frozen`",
             body = ProblemBody),
     )

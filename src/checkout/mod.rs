@@ -177,8 +177,8 @@ async fn repeated(app: &App, order: Order, wanted: &Wanted) -> Result<CheckedOut
         return Err(Problem::new(Code::HoldGone));
     }
     if order.digest != wanted.digest {
-        return Err(Problem::new(Code::IdempotencyMismatch)
-            .detail("this hold was checked out with other details"));
+        return Err(Problem::new(Code::CheckoutMismatch)
+            .detail("one hold becomes one order; read it, or cancel it and choose again"));
     }
     if order.status != OrderStatus::Open || order.total == 0 {
         let attempt = AttemptId(order.id.0);

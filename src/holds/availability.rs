@@ -65,13 +65,15 @@ pub struct SnapshotBody {
     pub epoch: i32,
     /// Raised by every change.
     pub seq: i64,
-    /// `on_sale`, `paused`, …
+    /// The event's status: places can be held while it is `on_sale`.
     pub state: String,
-    /// Base64 of a bitmap over place numbers, most significant bit first: 1 is not available.
+    /// Base64 of a bitmap over place numbers, most significant bit first: bit 0 of the first byte
+    /// from the left is place 0; 1 is not available. Numbers have gaps, whose bits mean nothing:
+    /// only numbers that the manifest has count. Areas have no numbers there: use `sections`.
     pub unavailable: String,
     /// Free places by price level.
     pub levels: Vec<LevelFree>,
-    /// Free places by section.
+    /// Free places by section and area.
     pub sections: Vec<SectionFree>,
 }
 

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, UnitPrice};
 use crate::faults;
+use crate::http::examples;
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
@@ -30,14 +31,16 @@ const LAZY_SWEEP: usize = 100;
 
 /// A hold.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(example = examples::hold)]
 pub struct HoldView {
     /// Its id, which becomes the order's.
     pub id: HoldId,
     /// For which event.
     pub event: EventId,
-    /// `held`, or `claiming` once checkout has begun.
+    /// `held`, or `claiming` once checkout has begun. It stays `claiming` when the order is paid:
+    /// from checkout on, read the order, which has the same id.
     pub status: &'static str,
-    /// When it ends (RFC 3339).
+    /// When it ends unless it is extended or checked out (RFC 3339).
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     /// The server's clock now: count down against this, not against the device's.
@@ -183,11 +186,19 @@ impl From<Flaw> for Problem {
 /// Holds places: all of them or none.
 ///
 /// Each line names an offer and exactly one of `places` (numbers from the manifest), `best` (so
-/// many neighbours) and `area` with `quantity`. The same `Idempotency-Key` finds the same hold.
+/// many neighbours) and `area` with `quantity`.
+///
+/// Keys are remembered per session and event, at least as long as the hold lives. The same key
+/// with the same body finds the same hold while it is held or claiming; once checkout has made it
+/// an order the answer is 409 `hold_in_checkout` with `order`: then read `order`. Once it is over
+/// the answer is 410 `hold_gone` for 24 hours: choose again with a new key. A refusal leaves
+/// nothing behind: its key can be used again, also with another body.
 #[utoipa::path(
     post, path = "/v1/events/{event}/holds", tag = "holds",
+    operation_id = "createHold",
     params(("event" = String, Path, description = "Id or slug"),
-           ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters"),
+           ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters, a \
+               new one for each choice"),
            ("Onsale-Pass" = Option<String>, Header,
             description = "The waiting room's pass, where there is one")),
     request_body = Wish, security(("session" = [])),
@@ -198,12 +209,19 @@ impl From<Flaw> for Problem {
         (status = 403, description = "`access_code`, `pass_needed`, `pass_invalid`",
             body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),
-        (status = 409, description = "`places_taken` (with `places`), `none_left`, `orphan_seat`, \
-            `account_limit`, `quota_reached`, `offer_unavailable`, `promo_code`, `not_on_sale`",
+        (status = 409, description = "`places_taken`: `places` are no longer free; `none_left`: \
+            not so many together for line number `line`, `longest` is the longest run seen; \
+            `orphan_seat`: the choice would leave the free seats `places` single, with no free \
+            neighbour (only if the event's `orphan_rule` is on and less than 90 % are taken): move \
+            it by one seat or take the whole run; `account_limit`: only `left` more for this \
+            buyer; `quota_reached`: only `left` more of `offer`; `offer_unavailable`, \
+            `promo_code`; `not_on_sale`: its `state`; `hold_in_checkout`: this key's hold is an \
+            order, read `order`", body = ProblemBody),
+        (status = 410, description = "`hold_gone`: this key's hold is over", body = ProblemBody),
+        (status = 422, description = "`invalid`: `errors` say what; `idempotency_mismatch`: this \
+            key's hold was made with another body", body = ProblemBody),
+        (status = 503, description = "`rebuilding`, `unknown_outcome`: repeat with the same key",
             body = ProblemBody),
-        (status = 410, description = "The hold with this key is over", body = ProblemBody),
-        (status = 422, description = "`invalid`, `idempotency_mismatch`", body = ProblemBody),
-        (status = 503, description = "`rebuilding`, `unknown_outcome`: repeat", body = ProblemBody),
     )
 )]
 pub async fn create(
@@ -326,7 +344,9 @@ fn answer(
 /// A hold as it stands.
 #[utoipa::path(
     get, path = "/v1/events/{event}/holds/{hold}", tag = "holds", security(("session" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("hold" = HoldId, Path,)),
+    operation_id = "getHold",
+    params(("event" = String, Path, description = "Id or slug"),
+           ("hold" = HoldId, Path, description = "The hold's id")),
     responses((status = 200, description = "The hold", body = HoldView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
@@ -374,11 +394,14 @@ pub async fn find(
 /// Gives the places back at once.
 #[utoipa::path(
     delete, path = "/v1/events/{event}/holds/{hold}", tag = "holds", security(("session" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("hold" = HoldId, Path,)),
+    operation_id = "releaseHold",
+    params(("event" = String, Path, description = "Id or slug"),
+           ("hold" = HoldId, Path, description = "The hold's id")),
     responses((status = 204, description = "The places are free (or were before)"),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
-        (status = 409, description = "`hold_in_checkout`", body = ProblemBody),
+        (status = 409, description = "`hold_in_checkout`: cancel `order` instead",
+            body = ProblemBody),
         (status = 503, description = "`rebuilding`", body = ProblemBody))
 )]
 pub async fn release(
@@ -406,15 +429,19 @@ pub struct ExtendedView {
     pub server_time: Timestamp,
 }
 
-/// Extends the hold, within a fixed total.
+/// Extends the hold: to the event's `hold_seconds` from now, but never beyond its
+/// `hold_max_seconds` after the hold was made.
 #[utoipa::path(
     post, path = "/v1/events/{event}/holds/{hold}/extend", tag = "holds",
+    operation_id = "extendHold",
     security(("session" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("hold" = HoldId, Path,)),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("hold" = HoldId, Path, description = "The hold's id")),
     responses((status = 200, description = "Extended", body = ExtendedView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
-        (status = 409, description = "`extension_bound`, `hold_in_checkout`", body = ProblemBody),
+        (status = 409, description = "`extension_bound`: it lasts as long as it can; \
+            `hold_in_checkout`: read `order`", body = ProblemBody),
         (status = 410, description = "It is over", body = ProblemBody),
         (status = 503, description = "`rebuilding`", body = ProblemBody))
 )]
@@ -440,8 +467,8 @@ pub async fn extend(
 /// What is free now: a compact bitmap over place numbers.
 #[utoipa::path(
     get, path = "/v1/events/{event}/availability", tag = "events",
-    params(("event" = String, Path, description = "Id or slug"),
-           ("If-None-Match" = Option<String>, Header, description = "The ETag you have")),
+    operation_id = "getAvailability",
+    params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The snapshot", body = SnapshotBody),
         (status = 304, description = "As you have it"),
         (status = 404, description = "No such event", body = ProblemBody),
@@ -504,11 +531,13 @@ pub struct StreamQuery {
 /// reconnecting browser sends back by itself.
 #[utoipa::path(
     get, path = "/v1/events/{event}/availability/stream", tag = "events",
+    operation_id = "streamAvailability",
     params(("event" = String, Path, description = "Id or slug"), StreamQuery),
     responses((status = 200, description = "A stream of deltas", body = Delta,
                content_type = "text/event-stream"),
         (status = 404, description = "No such event", body = ProblemBody),
-        (status = 503, description = "Too many streams, or `rebuilding`", body = ProblemBody))
+        (status = 503, description = "`unavailable`: too many streams; `rebuilding`",
+            body = ProblemBody))
 )]
 pub async fn stream(
     State(app): State<Arc<App>>,

@@ -16,7 +16,8 @@ use crate::ids::OfferId;
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wish {
-    /// All of them are held, or none.
+    /// All of them are held, or none; at most 50 places together.
+    #[schema(min_items = 1, max_items = 10)]
     pub lines: Vec<WishLine>,
     /// If chosen places are taken, hold equally good ones instead.
     #[serde(default)]
@@ -35,11 +36,13 @@ pub struct Wish {
 pub struct WishLine {
     /// What is bought.
     pub offer: OfferId,
-    /// These places, by number.
+    /// These seats, by their place numbers in the manifest; all of the offer's price level.
     #[serde(default)]
+    #[schema(min_items = 1, max_items = 50)]
     pub places: Option<Vec<i32>>,
     /// The best so many neighbours of the offer's price level.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 50)]
     pub best: Option<u32>,
     /// With `best`: rather apart than not at all.
     #[serde(default)]
@@ -47,11 +50,12 @@ pub struct WishLine {
     /// With `best`: accessible seats.
     #[serde(default)]
     pub accessible: bool,
-    /// Units of the area with this code.
+    /// Units of the area with this code, one of the offer's `areas`.
     #[serde(default)]
     pub area: Option<String>,
     /// With `area`: how many.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 50)]
     pub quantity: Option<u32>,
 }
 

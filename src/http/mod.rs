@@ -1,8 +1,11 @@
 //! HTTP: the router of all steps, what surrounds every request, and the server itself.
 
+pub mod examples;
 pub mod extract;
 pub mod health;
+pub mod members;
 pub mod openapi;
+pub mod operations;
 pub mod problem;
 pub mod rate_limit;
 pub mod server;

@@ -11,6 +11,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::operations;
 use crate::app::App;
 use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, tickets, waiting_room};
 
@@ -18,16 +19,10 @@ use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, ti
 #[openapi(
     info(
         title = "onsale",
-        description = "Event ticket sales for high-demand onsales.\n\n\
-            **Buying a ticket**: `POST /v1/sessions` → `GET /v1/events` → `GET /v1/events/{event}` \
-            (its offers) → `POST /v1/events/{event}/holds` → \
-            `POST /v1/events/{event}/holds/{hold}/checkout` → pay at `payment.url` → \
-            `GET /v1/orders/{order}` (its tickets).\n\n\
-            Amounts are in minor units (cents). Times are RFC 3339. Refusals are RFC 9457 \
-            problems: act on their `code`. Creating requests need an `Idempotency-Key`; repeat \
-            a request whose outcome you don't know with the same key.",
+        description = include_str!("openapi.md"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    servers((url = "/", description = "This server")),
     modifiers(&Securities),
     tags(
         (name = "sessions", description = "Who buys"),
@@ -35,7 +30,8 @@ use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, ti
         (name = "waiting room", description = "Who may shop, and when"),
         (name = "holds", description = "A temporary grip on places"),
         (name = "orders", description = "Checkout, payment, tickets"),
-        (name = "tickets", description = "For gates"),
+        (name = "tickets", description = "Pictures for buyers, keys and verification for gates"),
+        (name = "operations", description = "For whoever watches the sale"),
         (name = "webhooks", description = "For payment providers"),
         (name = "organizer", description = "Putting events on sale (API key)"),
     )
@@ -59,7 +55,7 @@ impl Modify for Securities {
 /// The routes of the API.
 #[must_use]
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    let mut routes = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(accounts::http::create))
         .routes(routes!(catalog::http::list))
         .routes(routes!(catalog::http::read))
@@ -83,7 +79,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::http::keys))
         .routes(routes!(tickets::http::verify))
         .routes(routes!(payments::webhook::receive))
-        .merge(organizers::http::routes())
+        .merge(organizers::http::routes());
+    operations::complete(routes.get_openapi_mut());
+    routes
 }
 
 /// The document itself.

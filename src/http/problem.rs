@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::members::{self, Members};
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
         /// Why a request was refused. The code is stable API.
@@ -61,6 +63,9 @@ codes! {
     /// The key was used before with another request.
     IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY,
         "This Idempotency-Key was used with another request.";
+    /// The hold was checked out before, with another address, name or choice.
+    CheckoutMismatch = "checkout_mismatch", UNPROCESSABLE_ENTITY,
+        "This hold was checked out with other details.";
     /// The event isn't on sale (any more, or now).
     NotOnSale = "not_on_sale", CONFLICT, "The event is not on sale now.";
     /// Chosen places are taken.
@@ -141,23 +146,25 @@ pub struct Problem {
     retry_after_s: Option<u32>,
 }
 
-/// The shape on the wire, for the OpenAPI document.
+/// A refusal or failure (RFC 9457), sent as `application/problem+json`. Act on its `code`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ProblemBody {
-    /// A URI reference that names the kind of problem.
+    /// `/problems/` and the code: a page here that explains it.
     #[schema(example = "/problems/places_taken")]
     pub r#type: String,
     /// A short summary.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// The stable code; act on this.
+    /// The stable code; act on this. All are explained under `/docs#problems`.
+    #[schema(schema_with = members::code)]
     pub code: &'static str,
     /// What is wrong with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Further members, such as `places`, `left` or `errors`.
+    /// Further members, by code.
     #[serde(flatten)]
+    #[schema(value_type = Members)]
     pub more: Map<String, Value>,
 }
 

@@ -38,6 +38,7 @@ fn event(name: &str) -> Event {
         hold_max_seconds: 1_200,
         pay_seconds: 900,
         orphan_rule: true,
+        waiting_room: false,
         focus: (0.0, 0.0),
         version: 1,
     }

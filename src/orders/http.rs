@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::catalog::Listing;
 use crate::checkout;
 use crate::holds::http::{LineView, PlaceView, cached, line_views, place_view};
+use crate::http::examples;
 use crate::http::extract::{MaybeBuyer, Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OrderId};
@@ -22,6 +23,7 @@ use crate::tickets::code::TicketCode;
 
 /// An order.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(example = examples::order)]
 pub struct OrderView {
     /// Its id.
     pub id: OrderId,
@@ -39,7 +41,7 @@ pub struct OrderView {
     pub currency: String,
     /// In minor units, fees and taxes included.
     pub total: i64,
-    /// Until when it waits for its payment.
+    /// Until when it waits for its payment (RFC 3339).
     #[schema(value_type = String, format = DateTime)]
     pub pay_by: Timestamp,
     /// When it was made.
@@ -47,7 +49,7 @@ pub struct OrderView {
     pub created_at: Timestamp,
     /// Its page; who has this link sees the order and its tickets.
     pub link: String,
-    /// How to pay, right after checkout.
+    /// How to pay; only in the answer to a checkout of an order that waits for its payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment: Option<PayWith>,
     /// Its tickets, once it is paid.
@@ -56,7 +58,10 @@ pub struct OrderView {
     /// Its refunds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundView>,
-    /// Why the provider declined last, while it is unpaid.
+    /// Why the provider declined last, while it is `open`: `card_declined`, `insufficient_funds` or
+    /// `authentication_failed` (the bank's question was not answered) from the sandbox, Stripe's
+    /// decline codes from Stripe. The order stays `open` and `payment.url` stays good until
+    /// `pay_by`: try again there, with another card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decline: Option<String>,
 }
@@ -73,7 +78,8 @@ pub struct TicketView {
     /// What the gate scans; only while it is valid or used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The code as a picture; with `qr.png` for `qr.svg` another format.
+    /// The URL of the code as a picture, ready to be fetched without a session; with `qr.png` for
+    /// `qr.svg` another format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qr: Option<String>,
 }
@@ -94,7 +100,8 @@ pub struct RefundView {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LinkQuery {
-    /// From the order's `link`.
+    /// The `key` of the order's `link`, instead of a session:
+    /// `curl "$ONSALE/v1/orders/$order?key=$key"`.
     pub key: Option<String>,
 }
 
@@ -186,9 +193,15 @@ pub async fn listing_of(app: &App, order: &Order) -> Result<Arc<Listing>, Proble
 }
 
 /// An order with its tickets.
+///
+/// After paying, ask every 1 to 2 seconds with `If-None-Match` until `status` isn't `open`: a
+/// payment is usually known here within a second. A declined card leaves the order `open` and says
+/// why in `decline`. Seen by the session that made it, or with the `key` of its `link`.
 #[utoipa::path(
     get, path = "/v1/orders/{order}", tag = "orders", security(("session" = []), ()),
-    params(("order" = OrderId, Path,), LinkQuery),
+    operation_id = "getOrder",
+    params(("order" = OrderId, Path, description = "The order's id, which was its hold's"),
+           LinkQuery),
     responses((status = 200, description = "The order", body = OrderView),
         (status = 304, description = "As you have it"),
         (status = 404, description = "No such order of yours", body = ProblemBody))
@@ -209,13 +222,20 @@ pub async fn read(
 }
 
 /// Gives an unpaid order up: its payment is cancelled at the provider, then its places are free.
+///
+/// An order that is given up ends as `released`. If the payment was faster it is `paid`. Asking
+/// again is harmless. A paid order can be given back by its organizer only.
 #[utoipa::path(
     post, path = "/v1/orders/{order}/cancel", tag = "orders", security(("session" = []), ()),
-    params(("order" = OrderId, Path,), LinkQuery),
+    operation_id = "cancelOrder",
+    params(("order" = OrderId, Path, description = "The order's id, which was its hold's"),
+           LinkQuery),
     responses((status = 200, description = "The order as it stands now", body = OrderView),
-        (status = 202, description = "Begun; the provider has not answered yet", body = OrderView),
+        (status = 202, description = "Begun, `cancelling`: the provider has not answered yet; \
+            it goes on by itself", body = OrderView),
         (status = 404, description = "No such order of yours", body = ProblemBody),
-        (status = 409, description = "It is past that", body = ProblemBody))
+        (status = 409, description = "`order_state`: it is paid, or past that",
+            body = ProblemBody))
 )]
 pub async fn cancel(
     State(app): State<Arc<App>>,
@@ -247,13 +267,20 @@ pub struct PaymentView {
 }
 
 /// How to pay an order that still waits: the open attempt, or a new one.
+///
+/// Only needed if checkout's answer had no `payment`, or was lost: a declined card doesn't end the
+/// attempt, and its URL stays good.
 #[utoipa::path(
     post, path = "/v1/orders/{order}/payments", tag = "orders", security(("session" = []), ()),
-    params(("order" = OrderId, Path,), LinkQuery),
+    operation_id = "createPayment",
+    params(("order" = OrderId, Path, description = "The order's id, which was its hold's"),
+           LinkQuery),
     responses((status = 200, description = "How to pay", body = PaymentView),
         (status = 404, description = "No such order of yours", body = ProblemBody),
-        (status = 409, description = "It doesn't wait for a payment", body = ProblemBody),
-        (status = 502, description = "The provider doesn't answer", body = ProblemBody))
+        (status = 409, description = "`order_state`: it waits for no payment (any more)",
+            body = ProblemBody),
+        (status = 502, description = "`provider_unavailable`: it doesn't answer; repeat",
+            body = ProblemBody))
 )]
 pub async fn pay(
     State(app): State<Arc<App>>,

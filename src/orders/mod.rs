@@ -17,7 +17,15 @@ use crate::holds::record::Line;
 use crate::ids::{AccountId, EventId, HoldId, OrderId};
 use crate::money::Money;
 
-/// Where an order stands. Edges are enforced in the database (`orders_edge`).
+/// `open`: its places wait for the payment until `pay_by`. `cancelling`: it is being cancelled,
+/// the payment may still have been faster. `paid`: its tickets are valid. `disputed`: the buyer's
+/// bank disputes the payment, its tickets are suspended. `refund_pending`: the money is going back.
+/// `refunded` (final): the money went back, the places are free. `released` (final unless money
+/// comes late): it was cancelled or not paid in time, nothing is charged, the places are free.
+/// `late`: money came after the release, its places are being taken again. `refund_due`: money
+/// came, the places are gone, it goes back. `abandoned` and `retake` are never shown.
+//
+// Edges are enforced in the database (`orders_edge`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {

@@ -84,7 +84,11 @@ pub enum IntentState {
 pub enum PayWith {
     /// Send the buyer to this page.
     Redirect {
-        /// An absolute URL at the provider.
+        /// An absolute URL at the provider. In the demo it is a page of the payment sandbox, with
+        /// test cards on it. Programs may pay there too, with the form's fields `number`,
+        /// `expiry`, `cvc` and `name` or with JSON:
+        /// `curl --json '{"card":"4242424242424242"}' "$url?wait=webhook"`. 402 is a declined
+        /// card: send another one to the same URL.
         url: String,
     },
     /// Mount the provider's own fields with this secret.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::settle;
 use crate::app::App;
 use crate::http::extract::{Path, Raw};
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{Code, Problem, ProblemBody};
 
 /// Receives an event of the payment provider.
 ///
@@ -20,14 +20,15 @@ use crate::http::problem::{Code, Problem};
 /// 400 if it isn't believed, 404 for another provider, 503 if it could not be stored.
 #[utoipa::path(
     post, path = "/webhooks/{provider}", tag = "webhooks",
+    operation_id = "receiveWebhook",
     params(("provider" = String, Path, description = "The provider's name")),
     request_body(content = Vec<u8>, description = "As the provider sends and signs it",
                  content_type = "application/json"),
     responses(
         (status = 200, description = "Stored"),
-        (status = 400, description = "Not believed", body = crate::http::problem::ProblemBody),
-        (status = 404, description = "No such provider", body = crate::http::problem::ProblemBody),
-        (status = 503, description = "Send it again", body = crate::http::problem::ProblemBody),
+        (status = 400, description = "`webhook_refused`: not believed", body = ProblemBody),
+        (status = 404, description = "No such provider", body = ProblemBody),
+        (status = 503, description = "Send it again", body = ProblemBody),
     )
 )]
 pub async fn receive(

@@ -20,19 +20,35 @@ use crate::ids::{EventId, OrderId};
 use crate::orders::http::{LinkQuery, visible};
 use crate::orders::store;
 
-/// A ticket's code as a picture: `{ticket}` is `place-serial`, `{format}` is `svg` or `png`.
+/// A format of the code's picture.
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+pub enum Picture {
+    /// SVG.
+    #[serde(rename = "qr.svg")]
+    Svg,
+    /// PNG.
+    #[serde(rename = "qr.png")]
+    Png,
+}
+
+/// A ticket's code as a picture.
+///
+/// There is no need to build this URL: a ticket's `qr` is it, ready to be fetched.
 #[utoipa::path(
     get, path = "/v1/orders/{order}/tickets/{ticket}/{format}", tag = "tickets",
+    operation_id = "getTicketPicture",
     security(("session" = []), ()),
-    params(("order" = OrderId, Path,), ("ticket" = String, Path, description = "place-serial"),
-           ("format" = String, Path, description = "qr.svg or qr.png"), LinkQuery),
-    responses((status = 200, description = "The picture", content((Vec<u8> = "image/svg+xml"),
-                                                                  (Vec<u8> = "image/png"))),
+    params(("order" = OrderId, Path, description = "The order's id, which was its hold's"),
+           ("ticket" = String, Path, description = "The place's number and the ticket's serial: \
+               `4711-1`"),
+           ("format" = Picture, Path, description = "Of the picture"), LinkQuery),
+    responses((status = 200, description = "The picture", content((String = "image/svg+xml"),
+                                                                  ("image/png"))),
         (status = 404, description = "No such valid ticket of yours", body = ProblemBody))
 )]
 pub async fn picture(
     State(app): State<Arc<App>>,
-    Path((order, ticket, format)): Path<(OrderId, String, String)>,
+    Path((order, ticket, format)): Path<(OrderId, String, Picture)>,
     Query(query): Query<LinkQuery>,
     buyer: MaybeBuyer,
 ) -> Result<Response, Problem> {
@@ -51,10 +67,9 @@ pub async fn picture(
     }
     let code = TicketCode { event: order.event, place, serial };
     let code = code.sign(&app.keyring).ok_or_else(|| Problem::internal("no ticket key"))?;
-    let (kind, bytes) = match format.as_str() {
-        "qr.svg" => ("image/svg+xml", qr::svg(&code).map_err(Problem::internal)?.into_bytes()),
-        "qr.png" => ("image/png", qr::png(&code).map_err(Problem::internal)?),
-        _ => return Err(none()),
+    let (kind, bytes) = match format {
+        Picture::Svg => ("image/svg+xml", qr::svg(&code).map_err(Problem::internal)?.into_bytes()),
+        Picture::Png => ("image/png", qr::png(&code).map_err(Problem::internal)?),
     };
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, no-store")];
     Ok((headers, bytes).into_response())
@@ -83,6 +98,7 @@ pub struct TicketKeys {
 /// The keys with which gates verify tickets without a connection.
 #[utoipa::path(
     get, path = "/v1/tickets/keys", tag = "tickets",
+    operation_id = "listTicketKeys",
     responses((status = 200, description = "The keys", body = TicketKeys))
 )]
 pub async fn keys(State(app): State<Arc<App>>) -> Json<TicketKeys> {
@@ -125,6 +141,7 @@ pub struct Verified {
 /// Whether a code is authentic, and its ticket's state. Does not use the ticket.
 #[utoipa::path(
     post, path = "/v1/tickets/verify", tag = "tickets", request_body = VerifyRequest,
+    operation_id = "verifyTicket",
     responses((status = 200, description = "The verdict", body = Verified),
         (status = 422, description = "`invalid`", body = ProblemBody))
 )]

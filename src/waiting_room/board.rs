@@ -131,8 +131,6 @@ pub struct Pace {
 
 /// What everybody is told, and what a poll needs to know besides.
 pub struct Board {
-    /// The room it was written from.
-    pub room: Arc<Room>,
     /// By the room's lanes.
     pub paces: Vec<Pace>,
     /// Enough for about so many more.
@@ -282,7 +280,7 @@ impl Board {
         };
         let body = Bytes::from(serde_json::to_vec(&view).map_err(Problem::internal)?);
         let etag = format!("\"{now_ms}\"");
-        Ok(Self { room, paces, enough_for, sold_out, body, etag, written: Instant::now() })
+        Ok(Self { paces, enough_for, sold_out, body, etag, written: Instant::now() })
     }
 }
 

@@ -7,6 +7,8 @@
 
 use serde::Serialize;
 
+use super::board;
+
 /// Of those who are called, how many come, until it is known better; and how many turns it takes
 /// to be known.
 const SHOW_RATE: f64 = 0.8;
@@ -107,7 +109,9 @@ pub fn decide(seen: &Seen) -> Decision {
     let enough_for = enough_for(seen);
     let by_rate = per_s * seen.elapsed_s.clamp(0.0, MAX_STEP_S);
     let by_room = seen.target_inside - seen.inside - coming;
-    let by_stock = enough_for.map(|enough| enough - seen.inside - coming);
+    // Who holds places has found something; the others inside still look for it.
+    let looking = (seen.inside - seen.held / board::PLACES_EACH).max(0.0);
+    let by_stock = enough_for.map(|enough| enough - looking - coming);
     let (people, bound) = match by_stock {
         None => (0.0, Bound::Blind),
         Some(by_stock) if by_stock < by_rate && by_stock <= by_room => (by_stock, Bound::Stock),
@@ -119,16 +123,15 @@ pub fn decide(seen: &Seen) -> Decision {
     Decision { people, bound, show_rate, per_s, enough_for: enough_for.unwrap_or(0.0) }
 }
 
-/// For how many shoppers there is enough, those inside included: places that are free and those
-/// that will come back, over what one buys.
+/// For how many shoppers there is enough: places that are free and those that will come back,
+/// over what one buys.
 fn enough_for(seen: &Seen) -> Option<f64> {
-    let (places_each, come_back) = (super::board::PLACES_EACH, super::board::COME_BACK);
+    let (places_each, come_back) = (board::PLACES_EACH, board::COME_BACK);
     let each = (seen.places_bought + places_each * COME_BACK_WEIGHT)
         / (seen.ended + COME_BACK_WEIGHT);
     let back = (seen.ended - seen.bought + come_back * COME_BACK_WEIGHT)
         / (seen.ended + COME_BACK_WEIGHT);
-    // Who holds something is inside, and has what they came for.
-    seen.free.map(|free| (free + seen.held * back) / each.max(0.5) + seen.held / places_each)
+    seen.free.map(|free| (free + seen.held * back) / each.max(0.5))
 }
 
 /// From 1 (fine) to [`SLOWEST`].

@@ -161,7 +161,8 @@ pub async fn admit(
 /// # Errors
 /// `queue_token` if its lane is gone.
 pub fn place_view(app: &App, board: &Board, token: &QueueToken) -> Result<PlaceView, Problem> {
-    poll::view(board, token, app.rooms.now_ms(), &app.config.waiting_room)
+    let room = app.rooms.known(token.event).ok_or_else(|| Problem::new(Code::NotFound))?;
+    poll::view(&room, board, token, app.rooms.now_ms(), &app.config.waiting_room)
         .ok_or_else(|| Problem::new(Code::QueueToken).detail("its lane is gone"))
 }
 

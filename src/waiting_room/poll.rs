@@ -111,13 +111,19 @@ pub fn place(lane: &Lane, token: &QueueToken) -> Option<i64> {
 
 /// The answer for a token of this room. `None` if its lane is gone.
 #[must_use]
-pub fn view(board: &Board, token: &QueueToken, now_ms: i64, bounds: &WaitingRoom) -> Option<PlaceView> {
-    let room = &board.room;
+pub fn view(
+    room: &Room,
+    board: &Board,
+    token: &QueueToken,
+    now_ms: i64,
+    bounds: &WaitingRoom,
+) -> Option<PlaceView> {
     let at = room.lanes.iter().position(|lane| lane.number == token.lane)?;
-    let (lane, pace) = (&room.lanes[at], board.paces[at]);
+    let lane = &room.lanes[at];
+    // The board is a little older than the room, and may not know the newest lane.
+    let pace = board.paces.get(at).copied().unwrap_or_default();
     let place = place(lane, token);
-    let phase = room.phase(lane, now_ms);
-    let (state, turn_at_ms) = standing(board, lane, place, phase, now_ms);
+    let (state, turn_at_ms) = standing(room, board.sold_out, lane, place, now_ms);
     let waits = matches!(
         state,
         Standing::Drawing | Standing::Waiting | Standing::Paused | Standing::SoldOut
@@ -141,18 +147,17 @@ pub fn view(board: &Board, token: &QueueToken, now_ms: i64, bounds: &WaitingRoom
 }
 
 fn standing(
-    board: &Board,
+    room: &Room,
+    sold_out: bool,
     lane: &Lane,
     place: Option<i64>,
-    phase: Phase,
     now_ms: i64,
 ) -> (Standing, Option<i64>) {
-    let room: &Room = &board.room;
     if room.state == RoomState::Lifted {
         return (Standing::Lifted, None);
     }
     let turn = place.map_or(Turn::Waiting, |place| room.turn(lane, place, now_ms));
-    match (phase, turn) {
+    match (room.phase(lane, now_ms), turn) {
         // A turn that was given is not taken back.
         (_, Turn::Called { until_ms }) => (Standing::YourTurn, Some(until_ms)),
         (Phase::Closed, _) => (Standing::Closed, None),
@@ -161,7 +166,7 @@ fn standing(
         (Phase::Announced | Phase::PreQueue, _) => (Standing::PreQueue, None),
         (Phase::Drawing, _) => (Standing::Drawing, None),
         (Phase::Paused, _) => (Standing::Paused, None),
-        (Phase::Open, _) if board.sold_out => (Standing::SoldOut, None),
+        (Phase::Open, _) if sold_out => (Standing::SoldOut, None),
         (Phase::Open, _) => (Standing::Waiting, None),
     }
 }

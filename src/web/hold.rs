@@ -281,7 +281,7 @@ pub async fn checkout(
                 return Ok(visitor.with(see_other(&to)));
             }
             match problem.code {
-                Code::IdempotencyMismatch => Ok(see_other(&format!("/orders/{hold}"))),
+                Code::CheckoutMismatch => Ok(see_other(&format!("/orders/{hold}"))),
                 // The claim refused them, so the hold is over too.
                 Code::ClaimLost | Code::AccountLimit | Code::QuotaReached | Code::PromoCode => {
                     let choose = format!("/events/{slug}/choose");

@@ -177,6 +177,10 @@ const fn words_of_others(code: Code) -> (&'static str, &'static str) {
             "You have chosen already",
             "What you chose before from this page is still held for you.",
         ),
+        Code::CheckoutMismatch => (
+            "You have checked out already",
+            "These places are in an order with the details that you gave first.",
+        ),
         Code::NotFound => ("Nothing here", "There is no such page, or it isn't yours to see."),
         Code::Unauthenticated => (
             "We don't know you here",

@@ -22,3 +22,4 @@ mod organizers;
 mod path;
 mod scripts;
 mod support;
+mod waiting_room;

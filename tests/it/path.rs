@@ -72,7 +72,7 @@ async fn the_same_request_twice_has_one_effect_and_another_with_its_key_is_refus
     assert_eq!(order.id(), repeated.id());
     assert_eq!(order.body["payment"], repeated.body["payment"]);
     let changed = buyer.checkout("show", &first.id(), "eve@example.org").await.expect(422);
-    assert_eq!(changed.code(), "idempotency_mismatch");
+    assert_eq!(changed.code(), "checkout_mismatch");
 
     buyer.pay(&order, "4242424242424242").await.expect(200);
     let paid = buyer.checkout("show", &first.id(), "ada@example.org").await.expect(201);

@@ -32,6 +32,7 @@ pub struct CapacityView {
 /// Raises or lowers an area's capacity. Holds and orders stay as they are.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/areas/{area}/capacity", tag = "organizer",
+    operation_id = "setAreaCapacity",
     security(("organizer" = [])), request_body = CapacityRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("area" = String, Path, description = "The area's code")),

@@ -37,6 +37,7 @@ enum Kind {
 /// Adds a price type: a class of buyer.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/price-types", tag = "organizer",
+    operation_id = "createPriceType",
     security(("organizer" = [])), request_body = CodeRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
@@ -61,6 +62,7 @@ pub async fn create_price_type(
 /// aside for it.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/channels", tag = "organizer",
+    operation_id = "createChannel",
     security(("organizer" = [])), request_body = CodeRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),

@@ -70,6 +70,7 @@ pub struct CompRequest {
 /// Limits per e-mail address count as for every order. The event must be on sale.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/comps", tag = "organizer",
+    operation_id = "createComp",
     security(("organizer" = [])), request_body = CompRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),

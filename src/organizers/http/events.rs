@@ -125,6 +125,7 @@ fn checked(terms: EventTerms) -> Result<EventTerms, Problem> {
 /// Makes an event, as a draft that only you see.
 #[utoipa::path(
     post, path = "/v1/organizer/events", tag = "organizer", security(("organizer" = [])),
+    operation_id = "createEvent",
     params(("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     request_body = EventRequest,
     responses((status = 201, description = "Made", body = OwnEventView),
@@ -180,6 +181,7 @@ pub async fn whole(app: &App, id: EventId) -> Result<OwnEventView, Problem> {
 /// The organizer's events, drafts included.
 #[utoipa::path(
     get, path = "/v1/organizer/events", tag = "organizer", security(("organizer" = [])),
+    operation_id = "listOwnEvents",
     params(PageQuery),
     responses((status = 200, description = "A page", body = EventPage),
         (status = 304, description = "As you have it"),
@@ -232,6 +234,7 @@ async fn page(
 /// An event with everything: levels, sections, price types, channels, offers, promo codes.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}", tag = "organizer", security(("organizer" = [])),
+    operation_id = "getOwnEvent",
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The event", body = OwnEventView),
         (status = 304, description = "As you have it"),
@@ -250,6 +253,7 @@ pub async fn read(
 /// Changes an event. Holds and orders keep the times that they were given.
 #[utoipa::path(
     patch, path = "/v1/organizer/events/{event}", tag = "organizer",
+    operation_id = "updateEvent",
     security(("organizer" = [])), request_body = EventChange,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The event as it is now", body = OwnEventView),

@@ -70,6 +70,7 @@ pub struct ImportedView {
 /// capacity), our own JSON (as `GET` writes it), or a pretix seating plan (`?format=pretix`).
 #[utoipa::path(
     put, path = "/v1/organizer/events/{event}/manifest", tag = "organizer",
+    operation_id = "importManifest",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"), ImportQuery),
     request_body(content((String = "text/csv"), (Object = "application/json"))),
@@ -148,6 +149,7 @@ async fn whole(request: Request, most: usize) -> Result<Vec<u8>, Problem> {
 /// The event's places as a file that can be imported again.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/manifest", tag = "organizer",
+    operation_id = "exportManifest",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"), ExportQuery),
     responses((status = 200, description = "The manifest",

@@ -185,6 +185,7 @@ fn subject(listing: &Listing, request: &OfferRequest) -> Result<OfferSubject, Pr
 /// Adds an offer: a price level for a price type.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/offers", tag = "organizer",
+    operation_id = "createOffer",
     security(("organizer" = [])), request_body = OfferRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
@@ -244,8 +245,10 @@ fn view(listing: &Listing, id: OfferId) -> Result<Json<OwnOfferView>, Problem> {
 /// possible). To stop an offer, make it inactive: holds that exist may finish.
 #[utoipa::path(
     patch, path = "/v1/organizer/events/{event}/offers/{offer}", tag = "organizer",
+    operation_id = "updateOffer",
     security(("organizer" = [])), request_body = OfferChange,
-    params(("event" = String, Path, description = "Id or slug"), ("offer" = OfferId, Path,)),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("offer" = OfferId, Path, description = "The offer's id")),
     responses((status = 200, description = "The offer as it is now", body = OwnOfferView),
         (status = 401, description = "No valid key", body = ProblemBody),
         (status = 403, description = "Needs the scope `catalog`", body = ProblemBody),

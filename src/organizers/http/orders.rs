@@ -139,6 +139,7 @@ async fn find(app: &App, event: EventId, id: OrderId) -> Result<Order, Problem> 
 /// The event's orders.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/orders", tag = "organizer",
+    operation_id = "listOwnOrders",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"), PageQuery),
     responses((status = 200, description = "A page", body = OwnOrderPage),
@@ -163,8 +164,10 @@ pub async fn list(
 /// One order, with its tickets and refunds.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/orders/{order}", tag = "organizer",
+    operation_id = "getOwnOrder",
     security(("organizer" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("order" = OrderId, Path,)),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("order" = OrderId, Path, description = "The order's id, which was its hold's")),
     responses((status = 200, description = "The order", body = OwnOrderView),
         (status = 304, description = "As you have it"),
         (status = 401, description = "No valid key", body = ProblemBody),
@@ -184,8 +187,10 @@ pub async fn read(
 /// Gives an order's money back in full; its places are free once the provider confirms.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/orders/{order}/refund", tag = "organizer",
+    operation_id = "refundOrder",
     security(("organizer" = [])), request_body = RefundRequest,
-    params(("event" = String, Path, description = "Id or slug"), ("order" = OrderId, Path,),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("order" = OrderId, Path, description = "The order's id, which was its hold's"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     responses((status = 200, description = "The order as it is now", body = OwnOrderView),
         (status = 401, description = "No valid key", body = ProblemBody),

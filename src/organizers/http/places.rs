@@ -103,6 +103,7 @@ fn numbers_of(listing: &Listing, request: &PlacesRequest) -> Result<Vec<i32>, Pr
 /// Held, claimed and sold places are never taken away: then nothing is changed.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/places", tag = "organizer",
+    operation_id = "changePlaces",
     security(("organizer" = [])), request_body = PlacesRequest,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "Done", body = PlacesView),

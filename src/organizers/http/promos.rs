@@ -118,6 +118,7 @@ fn view(listing: &Listing, code: &str) -> Result<Json<OwnPromoView>, Problem> {
 /// Adds a promo code.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/promos", tag = "organizer",
+    operation_id = "createPromo",
     security(("organizer" = [])), request_body = PromoRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
@@ -161,8 +162,10 @@ pub async fn create(
 /// Changes a promo code. Holds keep the prices that they locked.
 #[utoipa::path(
     patch, path = "/v1/organizer/events/{event}/promos/{code}", tag = "organizer",
+    operation_id = "updatePromo",
     security(("organizer" = [])), request_body = PromoChange,
-    params(("event" = String, Path, description = "Id or slug"), ("code" = String, Path,)),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("code" = String, Path, description = "The promo code")),
     responses((status = 200, description = "The promo code as it is now", body = OwnPromoView),
         (status = 401, description = "No valid key", body = ProblemBody),
         (status = 403, description = "Needs the scope `catalog`", body = ProblemBody),
@@ -195,6 +198,7 @@ pub async fn update(
 /// The event's promo codes, and how often they are used.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/promos", tag = "organizer",
+    operation_id = "listPromos",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"), PromoQuery),
     responses((status = 200, description = "A page", body = PromoPage),

@@ -83,6 +83,7 @@ impl Figures {
 /// What was sold by offer and price level, and for how much.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/sales", tag = "organizer",
+    operation_id = "getSales",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The sales", body = SalesView),

@@ -36,6 +36,7 @@ pub struct FreezeRequest {
 /// stops new holds; those that exist may finish.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/status", tag = "organizer",
+    operation_id = "setEventStatus",
     security(("organizer" = [])), request_body = StatusRequest,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The event as it is now", body = OwnEventView),
@@ -64,6 +65,7 @@ pub async fn set(
 /// Stops every checkout of the event, or lets them go on. Independent of the sale's status.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/freeze", tag = "organizer",
+    operation_id = "freezeClaims",
     security(("organizer" = [])), request_body = FreezeRequest,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The event as it is now", body = OwnEventView),

@@ -61,6 +61,7 @@ pub struct OwnVenuePage {
 /// Makes a venue.
 #[utoipa::path(
     post, path = "/v1/organizer/venues", tag = "organizer", security(("organizer" = [])),
+    operation_id = "createVenue",
     params(("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     request_body = VenueRequest,
     responses((status = 201, description = "Made", body = OwnVenueView),
@@ -102,6 +103,7 @@ pub async fn create(
 /// The organizer's venues.
 #[utoipa::path(
     get, path = "/v1/organizer/venues", tag = "organizer", security(("organizer" = [])),
+    operation_id = "listVenues",
     params(PageQuery),
     responses((status = 200, description = "A page", body = OwnVenuePage),
         (status = 304, description = "As you have it"),

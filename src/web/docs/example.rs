@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Parameter;
-use super::schema::Schemas;
+use super::schema::{Schemas, parts};
 
 /// How deep an example body goes.
 const MAX_DEPTH: usize = 4;
@@ -57,6 +57,7 @@ fn example(schema: &Value, schemas: &Schemas<'_>, depth: usize) -> Value {
         Value::Array(kinds) => kinds.first().and_then(Value::as_str).unwrap_or_default(),
         kind => kind.as_str().unwrap_or_default(),
     };
+    let kind = if schema["allOf"].is_array() { "object" } else { kind };
     match kind {
         "object" if depth < MAX_DEPTH => object(schema, schemas, depth),
         "array" if depth < MAX_DEPTH => {
@@ -76,16 +77,20 @@ fn schema_of<'a>(schema: &'a Value, schemas: &Schemas<'a>) -> &'a Value {
 }
 
 fn object(schema: &Value, schemas: &Schemas<'_>, depth: usize) -> Value {
-    let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    let wanted = properties.filter(|(name, _)| required.iter().any(|known| known == *name));
-    let pairs = wanted.map(|(name, property)| {
+    let mut object = Map::new();
+    for part in parts(schema) {
+        let part = schema_of(part, schemas);
+        let required = part["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let properties = part["properties"].as_object().into_iter().flatten();
+        for (name, property) in properties {
+            if required.iter().any(|known| known == name) {
+                object.insert(name.clone(), example(property, schemas, depth + 1));
+            }
+        }
         // A line of a wish needs one of three things; the simplest is shown.
-        (name.clone(), example(property, schemas, depth + 1))
-    });
-    let mut object: Map<String, Value> = pairs.collect();
-    if object.contains_key("offer") && schema["properties"]["best"].is_object() {
-        object.insert("best".to_owned(), Value::from(2));
+        if object.contains_key("offer") && part["properties"]["best"].is_object() {
+            object.insert("best".to_owned(), Value::from(2));
+        }
     }
     Value::Object(object)
 }

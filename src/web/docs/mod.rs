@@ -16,6 +16,7 @@ use self::schema::{Field, Schemas};
 use super::page::{Link, Notice, Oops, show};
 use super::refusals;
 use crate::http::extract::Path;
+use crate::http::operations;
 use crate::http::problem::{Code, Problem};
 
 /// The verbs that an OpenAPI path may have.
@@ -66,6 +67,7 @@ struct DocsPage {
     title: String,
     intro: String,
     groups: Vec<Group>,
+    anywhere: Vec<ProblemRow>,
     problems: Vec<ProblemRow>,
 }
 
@@ -85,6 +87,7 @@ pub fn page(document: &utoipa::openapi::OpenApi) -> String {
         title: text(&document["info"]["title"]),
         intro: prose::html(document["info"]["description"].as_str().unwrap_or_default()),
         groups: groups.filter(|group| !group.operations.is_empty()).collect(),
+        anywhere: operations::ANYWHERE.iter().map(problem_row).collect(),
         problems: Code::ALL.iter().map(problem_row).collect(),
     };
     page.render().unwrap_or_else(|error| {
@@ -168,7 +171,13 @@ fn answers(operation: &Value, schemas: &Schemas<'_>) -> Vec<Answer> {
             fields: if problem { Vec::new() } else { schemas.fields(schema) },
         }
     };
-    responses.iter().map(answer).collect()
+    // What any request may be answered is said once.
+    let everywhere: Vec<String> = operations::ANYWHERE.into_iter().map(operations::words).collect();
+    let special = |(_, response): &(&String, &Value)| {
+        let says = response["description"].as_str().unwrap_or_default();
+        !everywhere.iter().any(|known| known == says)
+    };
+    responses.iter().filter(special).map(answer).collect()
 }
 
 /// What a problem's code means.

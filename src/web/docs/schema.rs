@@ -68,12 +68,17 @@ impl<'a> Schemas<'a> {
             for (name, property) in properties {
                 // Said beside a reference counts, else what the referred says of itself.
                 let text = property["description"].as_str();
-                let text = text.or_else(|| self.resolve(property)["description"].as_str());
+                let referred = self.resolve(property);
+                let own = text.unwrap_or_default();
+                // What the words of an enum mean is said where they are listed.
+                let more = referred["description"].as_str();
+                let more = more.filter(|_| own.is_empty() || referred["enum"].is_array());
+                let more = more.filter(|more| *more != own).unwrap_or_default();
                 into.push(Field {
                     name: name.clone(),
                     kind: self.kind(property),
                     required: required.iter().any(|known| known == name),
-                    text: prose::line(text.unwrap_or_default()),
+                    text: prose::line(format!("{own} {more}").trim()),
                     depth,
                 });
                 self.collect(property, depth + 1, into);
@@ -95,6 +100,7 @@ impl<'a> Schemas<'a> {
                 kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("")
             }
             _ if resolved["oneOf"].is_array() => "one of",
+            _ if resolved["allOf"].is_array() => "object",
             _ => "any",
         };
         if kind == "array" {
@@ -118,7 +124,7 @@ fn nullable(schema: &Value) -> Option<&Value> {
 }
 
 /// What a schema is put together from: all of `allOf`, each of `oneOf`, or itself.
-fn parts(schema: &Value) -> Vec<&Value> {
+pub fn parts(schema: &Value) -> Vec<&Value> {
     let list = schema["allOf"].as_array().or_else(|| schema["oneOf"].as_array());
     list.map_or_else(|| vec![schema], |list| list.iter().collect())
 }

@@ -48,7 +48,7 @@ async fn a_checkout_repeated_after_a_rebuild_finds_its_order() {
     rebuild::force(&server.server.app, event).await.expect("rebuilt");
     let again = buyer.checkout(SHOW, &hold.id(), "ada@example.org").await.expect(201);
     let changed = buyer.checkout(SHOW, &hold.id(), "eve@example.org").await.expect(422);
-    assert_eq!(changed.code(), "idempotency_mismatch");
+    assert_eq!(changed.code(), "checkout_mismatch");
     buyer.pay(&again, "4242424242424242").await.expect(200);
     server.buyer().await.checkout(SHOW, &hold.id(), "ada@example.org").await.expect(404);
     done(env, event, server).await;

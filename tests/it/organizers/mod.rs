@@ -102,7 +102,7 @@ impl Shop {
 }
 
 /// An organizer with a key of these scopes.
-async fn organizer(env: &Env, server: &TestServer, id: OrganizerId, scopes: &[Scope]) -> Buyer {
+pub async fn organizer(env: &Env, server: &TestServer, id: OrganizerId, scopes: &[Scope]) -> Buyer {
     let key = keys::create(&env.pg, id, "tests", scopes, None).await.expect("a key");
     Buyer { token: key, ..Buyer::new(&server.url).await }
 }

@@ -96,6 +96,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         hold_max_seconds: 960,
         pay_seconds: 900,
         orphan_rule: true,
+        waiting_room: false,
         focus: (0.0, 0.0),
         version: 1,
     };
