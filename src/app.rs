@@ -37,6 +37,7 @@ use crate::waiting_room::passes::{self, Buyers, Ended};
 use crate::waiting_room::rooms::Rooms;
 use crate::waiting_room::turn::Exchanger;
 use crate::workers::admit;
+use crate::waiting_room::proof::difficulty::Watch;
 
 /// Connections of each group commit: one commits, one takes over when the first hangs.
 const COMMIT_CONNECTIONS: u32 = 4;
@@ -104,6 +105,8 @@ pub struct App {
     pub pulse: Pulse,
     /// This process, among others.
     pub node: Uuid,
+    /// What decides how hard proofs of work are.
+    pub proofs: Watch,
     /// Events being rebuilt by this process.
     pub rebuilding: DashMap<EventId, ()>,
     /// Turns at rebuilding.
@@ -222,6 +225,7 @@ impl App {
             draining: CancellationToken::new(),
             stop,
             per_address: PerAddress::default(),
+            proofs: Watch::default(),
         });
         let every = Duration::from_millis(app.config.waiting_room.follow_ms);
         tokio::spawn(rooms.follow(every, app.stop.child_token()));

@@ -434,6 +434,7 @@ impl Config {
         let mail = crate::mail::check(&self.mail).err().map(|error| format!("mail: {error:#}"));
         check(mail.is_none(), &mail.unwrap_or_default());
         self.waiting_room.check(&mut check);
+        self.waiting_room.proof.validate(&mut check);
         check(self.workers.sweep_ms >= 50, "workers.sweep_ms: at least 50");
         check(self.workers.sweep_batch >= 1, "workers.sweep_batch: at least 1");
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }

@@ -62,9 +62,15 @@ impl Keyring {
     }
 
     fn mac(&self, key: u8, message: &[u8]) -> Option<[u8; 32]> {
+        self.mac_of(key, &[message])
+    }
+
+    fn mac_of(&self, key: u8, parts: &[&[u8]]) -> Option<[u8; 32]> {
         let (_, keyed) = self.tokens.iter().find(|(id, _)| *id == key)?;
         let mut mac = keyed.clone();
-        mac.update(message);
+        for part in parts {
+            mac.update(part);
+        }
         Some(mac.finalize().into_bytes().into())
     }
 
@@ -97,13 +103,8 @@ impl Keyring {
     }
 
     fn seal_code(&self, key: u8, kind: &str, payload: &[u8]) -> Option<[u8; SEAL_BYTES]> {
-        let (_, keyed) = self.tokens.iter().find(|(id, _)| *id == key)?;
-        let mut mac = keyed.clone();
-        mac.update(b"seal ");
-        mac.update(kind.as_bytes());
-        mac.update(&[0, key]);
-        mac.update(payload);
-        mac.finalize().into_bytes()[..SEAL_BYTES].try_into().ok()
+        let mac = self.mac_of(key, &[b"seal ", kind.as_bytes(), &[0, key], payload])?;
+        mac[..SEAL_BYTES].try_into().ok()
     }
 
     /// A session token for an anonymous buyer.
@@ -165,6 +166,36 @@ impl Keyring {
         };
         self.link_with(key, order)
             .is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(secret.as_bytes())))
+    }
+
+    /// The signature of a proof-of-work challenge and its salt: the key's id and the MAC in
+    /// hexadecimal. Neither of the two has a dot in it.
+    #[must_use]
+    pub fn sign_challenge(&self, challenge: &str, salt: &str) -> String {
+        let key = self.tokens.first().map_or(0, |(id, _)| *id);
+        let mac = self.challenge_mac(key, challenge, salt).unwrap_or_default();
+        format!("{key:02x}{}", hex::encode(mac))
+    }
+
+    /// Whether one of the keys made this signature. Nothing is allocated: every bot asks.
+    #[must_use]
+    pub fn verify_challenge(&self, challenge: &str, salt: &str, signature: &str) -> bool {
+        let Some((key, mac)) = signature.split_at_checked(2) else { return false };
+        let mut id = [0; 1];
+        if hex::decode_to_slice(key, &mut id).is_err() {
+            return false;
+        }
+        let Some(expected) = self.challenge_mac(id[0], challenge, salt) else { return false };
+        // Compared as text: there is one way to write a signature.
+        let mut text = [0; 2 + 2 * 32];
+        let (head, tail) = text.split_at_mut(2);
+        hex::encode_to_slice(id, head).is_ok()
+            && hex::encode_to_slice(expected, tail).is_ok()
+            && bool::from(head.ct_eq(key.as_bytes()) & tail.ct_eq(mac.as_bytes()))
+    }
+
+    fn challenge_mac(&self, key: u8, challenge: &str, salt: &str) -> Option<[u8; 32]> {
+        self.mac_of(key, &[b"p1.", &[key], b".", challenge.as_bytes(), b".", salt.as_bytes()])
     }
 
     /// Signs with the current ticket key: its id and the signature.
@@ -247,5 +278,28 @@ mod tests {
         assert!(!new.verify_order_link(order, &link));
         assert!(!both.verify_order_link(OrderId::fresh(), &link));
         assert!(!both.verify_order_link(order, "é"));
+        let proof = old.sign_challenge("ab", "salt");
+        assert!(both.verify_challenge("ab", "salt", &proof));
+        assert!(!new.verify_challenge("ab", "salt", &proof));
+    }
+
+    #[test]
+    fn a_challenge_is_signed_with_its_salt_and_in_one_way_only() {
+        let ring = ring(vec![key(0xab, "11")]);
+        let signature = ring.sign_challenge("ab", "salt");
+        assert!(ring.verify_challenge("ab", "salt", &signature));
+        assert!(!ring.verify_challenge("ab", "sal", &signature));
+        assert!(!ring.verify_challenge("abs", "alt", &signature));
+        assert!(!ring.verify_challenge("ab", "salt", &signature.to_uppercase()));
+        for cut in ["", "a", "é", "abé", &signature[..65], &(signature.clone() + "0")] {
+            assert!(!ring.verify_challenge("ab", "salt", cut), "{cut}");
+        }
+        // No token of another kind is one: neither whole nor its MAC as hexadecimal.
+        let token = ring.session(AccountId::fresh(), at(1));
+        let (body, mac) = token.rsplit_once('.').unwrap();
+        let mac = hex::encode(URL_SAFE_NO_PAD.decode(mac).unwrap());
+        for (challenge, salt) in [(body, ""), ("", body), body.split_once('.').unwrap()] {
+            assert!(!ring.verify_challenge(challenge, salt, &format!("ab{mac}")));
+        }
     }
 }

@@ -13,7 +13,9 @@ use utoipa_axum::routes;
 
 use super::operations;
 use crate::app::App;
-use crate::{accounts, catalog, checkout, holds, orders, organizers, payments, tickets, waiting_room};
+use crate::{
+    accounts, catalog, checkout, holds, orders, organizers, payments, tickets, waiting_room,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -61,6 +63,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(catalog::http::read))
         .routes(routes!(catalog::http::manifest))
         .routes(routes!(catalog::http::drawer))
+        .routes(routes!(waiting_room::proof::http::challenge))
         .routes(routes!(holds::http::availability))
         .routes(routes!(holds::http::stream))
         .routes(routes!(waiting_room::http::read))

@@ -118,6 +118,12 @@ codes! {
     ManifestInvalid = "manifest_invalid", UNPROCESSABLE_ENTITY, "The manifest is not valid.";
     /// A webhook wasn't believed.
     WebhookRefused = "webhook_refused", BAD_REQUEST, "The webhook was not accepted.";
+    /// The room asks for proof of work.
+    ProofNeeded = "proof_needed", FORBIDDEN, "Solve a challenge first, or sign in.";
+    /// The proof of work isn't one for this event and session.
+    ProofInvalid = "proof_invalid", FORBIDDEN, "This proof of work is not accepted.";
+    /// The proof of work was used before.
+    ProofSpent = "proof_spent", CONFLICT, "This proof of work was used before.";
     /// Too many requests.
     TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests.";
     /// Holds are closed until Redis is rebuilt.

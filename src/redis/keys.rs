@@ -17,6 +17,7 @@
 //! | `counts` | hash | places per account and offer, uses per promo, places claimed and sold |
 //! | `stretches` | string | 8 bytes each: first place, length |
 //! | `hints` | string | a byte each: no free run of this stretch is longer |
+//! | `proof:<nonce>` | string | a spent proof of work, until it would be too old anyway |
 //!
 //! A lane of a waiting room has keys without an epoch, which name the run of Redis instead:
 //!
@@ -31,6 +32,12 @@ use crate::ids::EventId;
 /// never read each other's data. The newer one rebuilds under its own names, and the older one,
 /// which sees that in Postgres, takes no more holds.
 pub const LAYOUT: i32 = 1;
+
+/// A spent proof of work. It has no epoch in its name, because no rebuild makes it good again.
+#[must_use]
+pub fn spent_proof(prefix: &str, event: EventId, nonce: &str) -> String {
+    format!("{prefix}:{LAYOUT}:{{{event}}}:proof:{nonce}")
+}
 
 /// The names of one event's keys in one epoch, written out once.
 #[derive(Clone, Debug)]

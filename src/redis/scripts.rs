@@ -57,6 +57,8 @@ scripts! {
     GROW = "grow",
     /// The next number of a waiting room's line.
     NUMBER = "number",
+    /// Marks a proof of work as spent.
+    SPEND = "spend",
 }
 
 impl Script {

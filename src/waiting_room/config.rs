@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::proof::ProofConfig;
+
 /// Waiting rooms.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +23,8 @@ pub struct WaitingRoom {
     /// Where beacons are fetched, with `{round}` in it, such as a drand relay; the answer is JSON
     /// with a `randomness`. Empty: organizers enter them.
     pub beacon_url: String,
+    /// Proof of work on joining.
+    pub proof: ProofConfig,
 }
 
 impl WaitingRoom {
@@ -50,6 +54,7 @@ impl Default for WaitingRoom {
             poll_max_s: 30,
             slow_checkout_ms: 1_000,
             beacon_url: String::new(),
+            proof: ProofConfig::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::board::{Board, RoomView};
 use super::join::{self, Joined, Joiner};
 use super::poll::{self, PlaceView};
+use super::proof::http::Client;
 use super::token::{Pass, QueueToken};
 use super::{Room, passes, turn};
 use crate::app::App;
@@ -84,6 +85,8 @@ pub struct JoinRequest {
     pub access_code: Option<String>,
     /// A queue token from before: if it is still good, it is the answer.
     pub token: Option<String>,
+    /// The solution of a challenge, where the room asks for proof and you have no account.
+    pub proof: Option<String>,
 }
 
 /// A place in line.
@@ -108,11 +111,12 @@ pub struct JoinView {
     request_body = JoinRequest, security(("session" = [])),
     responses((status = 200, description = "Your place", body = JoinView),
         (status = 401, description = "No session", body = ProblemBody),
-        (status = 403, description = "`access_code`", body = ProblemBody),
+        (status = 403, description = "`access_code`; `proof_needed`: solve a challenge, or sign \
+            in; `proof_invalid`", body = ProblemBody),
         (status = 404, description = "No such event, or it has no waiting room",
             body = ProblemBody),
-        (status = 409, description = "`not_open_yet` (with `joins_at`), `line_closed`",
-            body = ProblemBody),
+        (status = 409, description = "`not_open_yet` (with `joins_at`), `line_closed`, \
+            `proof_spent`: solve another one", body = ProblemBody),
         (status = 422, description = "`invalid`", body = ProblemBody),
         (status = 503, description = "`rebuilding`, `unknown_outcome`: repeat",
             body = ProblemBody))
@@ -121,6 +125,7 @@ pub async fn join(
     State(app): State<Arc<App>>,
     Path(event): Path<String>,
     Buyer(subject): Buyer,
+    Client(client): Client,
     Body(request): Body<JoinRequest>,
 ) -> Result<Json<JoinView>, Problem> {
     let room = find(&app, &event).await?;
@@ -130,6 +135,8 @@ pub async fn join(
         lane: request.lane.as_deref(),
         access_code: request.access_code.as_deref(),
         token: request.token.as_deref(),
+        proof: request.proof.as_deref(),
+        client,
     };
     let token = admit(&app, &room, &joiner).await?;
     let board = board(&app, room.event).await?;

@@ -4,12 +4,14 @@
 //! comes after it gets the next number. An account has one place in a room, and its row in
 //! Postgres makes it the same on every device.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sqlx::PgPool;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::proof::{self, Purpose};
 use super::token::QueueToken;
 use super::{Lane, LaneKind, Phase, Room, RoomState, Turn, line, poll};
 use crate::app::App;
@@ -31,6 +33,10 @@ pub struct Joiner<'a> {
     pub access_code: Option<&'a str>,
     /// A token from an earlier time.
     pub token: Option<&'a str>,
+    /// Proof of work, for who has no account.
+    pub proof: Option<&'a str>,
+    /// Where the request comes from.
+    pub client: IpAddr,
 }
 
 /// An account's place to be stored.
@@ -103,7 +109,7 @@ async fn store_places(
 pub enum Joined {
     /// The place that there is already.
     Known(QueueToken),
-    /// A new one. If the lane asks for it, proof of work is needed first.
+    /// A new one, in this lane.
     New(i16),
 }
 
@@ -207,7 +213,8 @@ async fn is_spent(pg: &PgPool, token: &QueueToken, place: i64) -> sqlx::Result<b
 /// Takes the place that [`look`] allowed.
 ///
 /// # Errors
-/// `unknown_outcome` or `unavailable`: asking again is harmless.
+/// `proof_needed`, `proof_invalid` or `proof_spent`; `unknown_outcome` or `unavailable`: asking
+/// again is harmless.
 pub async fn enter(
     app: &Arc<App>,
     room: &Room,
@@ -215,6 +222,11 @@ pub async fn enter(
     joiner: &Joiner<'_>,
 ) -> Result<QueueToken, Problem> {
     let (event, subject) = (room.event, joiner.subject);
+    if room.proof && !joiner.signed_in {
+        let payload = joiner.proof.ok_or_else(|| Problem::new(Code::ProofNeeded))?;
+        let purpose = Purpose { event, account: subject };
+        proof::check(app, joiner.client, purpose, payload).await?;
+    }
     let known = room.lane(lane).ok_or_else(|| Problem::new(Code::LineClosed))?;
     let in_draw = room.phase(known, app.rooms.now_ms()) == Phase::PreQueue;
     let place = if in_draw { None } else { Some(line::next(app, event, lane).await?) };

@@ -25,6 +25,7 @@ pub mod join;
 pub mod line;
 pub mod passes;
 pub mod poll;
+pub mod proof;
 pub mod rooms;
 pub mod store;
 pub mod token;

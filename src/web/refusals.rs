@@ -172,6 +172,10 @@ const fn words_of_others(code: Code) -> (&'static str, &'static str) {
             "The payment page doesn't answer",
             "Your places are kept for you. Try again in a moment.",
         ),
+        Code::ProofInvalid | Code::ProofSpent => (
+            "We could not check your browser",
+            "Load the page again to repeat it, or sign in by e-mail: then no check is needed.",
+        ),
         Code::OrderState => ("Not possible any more", "The order has moved on. Look at it again."),
         Code::IdempotencyMismatch => (
             "You have chosen already",

@@ -20,6 +20,7 @@ mod mail;
 mod misbehaving_provider;
 mod organizers;
 mod path;
+mod proof;
 mod scripts;
 mod support;
 mod waiting_room;

@@ -263,6 +263,12 @@ impl World {
         reply
     }
 
+    pub async fn spend(&self, nonce: &str) -> Reply {
+        let event = self.sale.listing.event.id;
+        let key = onsale::redis::keys::spent_proof(&self.redis.prefix, event, nonce);
+        self.ask(&scripts::SPEND, &[&key], &["60000".into()]).await
+    }
+
     pub async fn snapshot(&self, epoch: i32, seq: &str) -> Reply {
         let keys = &self.sale.keys;
         let blocked = keys.blocked(0);

@@ -47,6 +47,9 @@ async fn every_reply_of_every_header_is_given() {
     let held = hold_refusals(&world, &mut heard).await;
     lives(&world, &mut heard, &held).await;
     organizer(&mut world, &mut heard).await;
+    for word in ["spent", "again"] {
+        heard.expect(&scripts::SPEND, &world.spend("n").await, word);
+    }
     world.dump().await.audit(&world.stretches);
     world.end().await;
     for script in scripts::ALL {
