@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::accounts::revoked::Revoked;
 use crate::catalog::cache::{Catalog, Sale};
 use crate::checkout::pulse::Pulse;
 use crate::checkout::store::Claimer;
@@ -63,6 +64,8 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     /// Keys.
     pub keyring: Keyring,
+    /// Sessions that have ended although their tokens look good.
+    pub revoked: Arc<Revoked>,
     /// The payment provider.
     pub gateway: Gateway,
     /// What takes mails away.
@@ -219,6 +222,7 @@ impl App {
             redis: redis.clone(),
             catalog: catalog.clone(),
             keyring,
+            revoked: Arc::new(Revoked::default()),
             gateway,
             mailer,
             tasks,

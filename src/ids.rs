@@ -108,3 +108,7 @@ id!(
     /// An order. It has the id of the hold it was made from.
     OrderId
 );
+id!(
+    /// The session of a buyer who has signed in.
+    SessionId
+);

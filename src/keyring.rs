@@ -18,7 +18,7 @@ use crate::ids::{AccountId, OrderId};
 /// How long an anonymous session lives, in seconds: 7 days.
 pub const SESSION_S: i64 = 7 * 24 * 3_600;
 /// A token that claims to be issued later than this from now is refused, in seconds.
-const FUTURE_S: i64 = 300;
+pub(crate) const FUTURE_S: i64 = 300;
 /// Bytes of a secret link: 128 bits.
 const LINK_BYTES: usize = 16;
 /// Bytes of a sealed token's authentication code: 128 bits.
@@ -61,7 +61,12 @@ impl Keyring {
         Ok(Self { tokens, tickets })
     }
 
-    fn mac(&self, key: u8, message: &[u8]) -> Option<[u8; 32]> {
+    /// The id of the token key that signs.
+    pub(crate) fn token_key(&self) -> u8 {
+        self.tokens.first().map_or(0, |(id, _)| *id)
+    }
+
+    pub(crate) fn mac(&self, key: u8, message: &[u8]) -> Option<[u8; 32]> {
         self.mac_of(key, &[message])
     }
 
@@ -110,41 +115,21 @@ impl Keyring {
     /// A session token for an anonymous buyer.
     #[must_use]
     pub fn session(&self, account: AccountId, now: Timestamp) -> String {
-        let key = self.tokens.first().map_or(0, |(id, _)| *id);
-        let body = format!("s1.{key}.{}.{}", account.0.simple(), now.as_second());
-        let mac = self.mac(key, body.as_bytes()).unwrap_or_default();
-        format!("{body}.{}", URL_SAFE_NO_PAD.encode(mac))
+        let (key, issued) = (self.token_key(), now.as_second());
+        self.sealed(key, format!("s1.{key}.{}.{issued}", account.0.simple()))
     }
 
-    /// Whose session this is, if it is a valid one.
+    /// Whose anonymous session this is, if it is a valid one.
     #[must_use]
     pub fn verify_session(&self, token: &str, now: Timestamp) -> Option<AccountId> {
-        let (body, mac) = token.rsplit_once('.')?;
-        let mut parts = body.split('.');
-        let kind = parts.next()?;
-        let key: u8 = parts.next()?.parse().ok()?;
-        let account = parts.next()?;
-        let issued: i64 = parts.next()?.parse().ok()?;
-        if kind != "s1" || parts.next().is_some() {
-            return None;
-        }
-        let expected = self.mac(key, body.as_bytes())?;
-        let given = URL_SAFE_NO_PAD.decode(mac).ok()?;
-        if !bool::from(given.as_slice().ct_eq(&expected)) {
-            return None;
-        }
-        let age = now.as_second() - issued;
-        if !(-FUTURE_S..SESSION_S).contains(&age) {
-            return None;
-        }
-        account.parse().ok()
+        let token = self.read_token(token, now).filter(|token| token.is_alive(now))?;
+        token.session.signed_in.is_none().then_some(token.session.account)
     }
 
     /// The secret of an order's link: who has it sees the order and its tickets.
     #[must_use]
     pub fn order_link(&self, order: OrderId) -> String {
-        let key = self.tokens.first().map_or(0, |(id, _)| *id);
-        self.link_with(key, order).unwrap_or_default()
+        self.link_with(self.token_key(), order).unwrap_or_default()
     }
 
     /// The order's page, as a path with its secret.

@@ -62,6 +62,7 @@ impl Server {
         config.http.listen = address;
         let app = App::start(config).await?;
         check_schema(&app).await?;
+        crate::accounts::revoked::start(&app).await?;
         let sandbox = open_sandbox(&app)?;
         if app.config.roles.contains(&Role::Workers) {
             workers::start(&app);

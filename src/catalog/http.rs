@@ -58,6 +58,8 @@ pub struct EventView {
     pub hold_seconds: i32,
     /// How long it may last with all extensions, in seconds.
     pub hold_max_seconds: i32,
+    /// Whether holds need a signed-in session.
+    pub needs_account: bool,
     /// What can be bought by everyone.
     pub offers: Vec<OfferView>,
 }
@@ -151,6 +153,7 @@ impl EventView {
             orphan_rule: event.orphan_rule,
             hold_seconds: event.hold_seconds,
             hold_max_seconds: event.hold_max_seconds,
+            needs_account: event.needs_account,
             offers: listing.offers.iter().filter(public).map(|o| offer_view(listing, o)).collect(),
         }
     }

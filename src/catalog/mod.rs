@@ -112,6 +112,8 @@ pub struct Event {
     pub waiting_room: bool,
     /// Where people look, in metres: the middle of the stage or pitch.
     pub focus: (f32, f32),
+    /// Whether only buyers who have signed in can hold places.
+    pub needs_account: bool,
     /// Raised by every change.
     pub version: i64,
 }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 
 use super::CheckoutRequest;
 use crate::app::App;
-use crate::http::extract::{Body, Buyer, IdempotencyKey, Path};
+use crate::http::extract::{Body, IdempotencyKey, Path, Session};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::HoldId;
 use crate::orders::http::OrderView;
@@ -34,6 +34,7 @@ use crate::orders::http::OrderView;
     responses(
         (status = 201, description = "The order", body = OrderView),
         (status = 401, description = "No session", body = ProblemBody),
+        (status = 403, description = "`sign_in_needed`", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
         (status = 409, description = "`claim_lost`: somebody else has `places`; if you allowed \
             it, `equivalent` is a hold of others, to be checked out instead; `account_limit`, \
@@ -49,13 +50,14 @@ use crate::orders::http::OrderView;
 pub async fn checkout(
     State(app): State<Arc<App>>,
     Path((event, hold)): Path<(String, HoldId)>,
-    Buyer(account): Buyer,
+    session: Session,
     IdempotencyKey(_): IdempotencyKey,
     Body(request): Body<CheckoutRequest>,
 ) -> Result<(StatusCode, Json<OrderView>), Problem> {
     let sale = app.built_sale(&event).await?;
+    let request = super::by(&app, &sale, &session, request).await?;
     // Not cancelled: a client that goes away leaves no half-made order.
-    let work = super::checkout(app.clone(), sale.clone(), hold, account, request);
+    let work = super::checkout(app.clone(), sale.clone(), hold, session.account, request);
     let started = std::time::Instant::now();
     let done = app.see_through(work).await;
     let failed = done.as_ref().is_err_and(|problem| problem.code.status().is_server_error());

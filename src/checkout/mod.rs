@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::store::{ClaimJob, Claimed};
 use crate::accounts::email::Email;
+use crate::accounts::{self, Session};
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::faults;
@@ -38,9 +39,11 @@ const MAX_LOCALE_CHARS: usize = 35;
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckoutRequest {
-    /// Where the tickets go.
+    /// Where the tickets go; the account's own address if someone who has signed in leaves it
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "ada@example.org")]
-    pub email: String,
+    pub email: Option<String>,
     /// The buyer's name.
     #[serde(default)]
     pub name: Option<String>,
@@ -67,8 +70,9 @@ struct Wanted {
 }
 
 fn parse(request: CheckoutRequest) -> Result<Wanted, Problem> {
-    let email = Email::parse(&request.email)
-        .ok_or_else(|| Problem::field("/email", "not an address that mail can be sent to"))?;
+    let email = request.email.as_deref().and_then(Email::parse);
+    let email =
+        email.ok_or_else(|| Problem::field("/email", "not an address that mail can be sent to"))?;
     let plain = |text: &str, most: usize| {
         text.chars().count() <= most && !text.chars().any(char::is_control)
     };
@@ -80,6 +84,23 @@ fn parse(request: CheckoutRequest) -> Result<Wanted, Problem> {
     }
     let digest = crate::holds::digest(&request);
     Ok(Wanted { email, request, digest })
+}
+
+/// Checks that this session may buy for this event, and fills in the address that an account has.
+///
+/// # Errors
+/// `sign_in_needed`, or Postgres fails.
+pub async fn by(
+    app: &App,
+    sale: &Sale,
+    session: &Session,
+    mut request: CheckoutRequest,
+) -> Result<CheckoutRequest, Problem> {
+    accounts::admit(&sale.listing.event, session)?;
+    if request.email.is_none() && session.signed_in.is_some() {
+        request.email = Some(accounts::store::email(&app.pg, session.account).await?);
+    }
+    Ok(request)
 }
 
 /// Turns a hold into an order.

@@ -15,12 +15,13 @@ use super::availability::{Beginning, Delta, Snapshot, SnapshotBody, Viewer};
 use super::plan::{Flaw, Plan, Wish};
 use super::record::{self, HeldPlace, PriceSnapshot, Record, Step};
 use super::redis::{self as grips, Asker, Extended, Held, Letting, Released};
+use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, UnitPrice};
 use crate::faults;
 use crate::http::examples;
-use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query};
+use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query, Session};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
 use crate::waiting_room::token::Pass;
@@ -206,7 +207,8 @@ impl From<Flaw> for Problem {
         (status = 201, description = "Held", body = HoldView),
         (status = 200, description = "Held before, with the same key", body = HoldView),
         (status = 401, description = "No session", body = ProblemBody),
-        (status = 403, description = "`access_code`, `pass_needed`, `pass_invalid`",
+        (status = 403, description = "`access_code`, `pass_needed`, `pass_invalid`, \
+            `sign_in_needed`",
             body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),
         (status = 409, description = "`places_taken`: `places` are no longer free; `none_left`: \
@@ -227,13 +229,15 @@ impl From<Flaw> for Problem {
 pub async fn create(
     State(app): State<Arc<App>>,
     Path(event): Path<String>,
-    Buyer(account): Buyer,
+    session: Session,
     IdempotencyKey(key): IdempotencyKey,
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
     let sale = app.built_sale(&event).await?;
-    hold(&app, sale, account, &key, &wish, waiting_room::http::pass_of(&headers)).await
+    accounts::admit(&sale.listing.event, &session)?;
+    let pass = waiting_room::http::pass_of(&headers);
+    hold(&app, sale, session.account, &key, &wish, pass).await
 }
 
 /// Holds what is wished for, with a pass where there is a waiting room; see [`create`].

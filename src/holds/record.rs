@@ -309,6 +309,7 @@ mod tests {
         let prices = PriceSnapshot {
             channel: 0,
             offers: vec![OfferPrices { offer: 1, size: 3, tiers: vec![unit(10_000, 100)] }],
+            pass: None,
         };
         let six: Vec<_> = (0..6).map(|place| held(place, 1, 0)).collect();
         assert_eq!(total(&lines(&six, &prices).unwrap()), 2 * 10_100);

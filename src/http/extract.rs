@@ -8,8 +8,11 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use super::problem::{Code, Problem};
+use crate::accounts;
 use crate::app::App;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, SessionId};
+
+pub use crate::accounts::Session;
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 100;
@@ -98,7 +101,37 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// A buyer, by the bearer token of a session.
+impl FromRequestParts<Arc<App>> for Session {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let session = bearer(&parts.headers).and_then(|token| accounts::session_of(app, token));
+        session.ok_or_else(|| {
+            Problem::new(Code::Unauthenticated).detail("get a session at POST /v1/sessions")
+        })
+    }
+}
+
+/// A buyer who has signed in.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedIn {
+    /// The account.
+    pub account: AccountId,
+    /// The session.
+    pub session: SessionId,
+}
+
+impl FromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Session { account, signed_in } = Session::from_request_parts(parts, app).await?;
+        let session = signed_in.ok_or_else(|| Problem::new(Code::SignInNeeded))?;
+        Ok(Self { account, session })
+    }
+}
+
+/// A buyer, by the bearer token of a session of either kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Buyer(pub AccountId);
 
@@ -106,9 +139,7 @@ impl FromRequestParts<Arc<App>> for Buyer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        buyer(app, &parts.headers).map(Self).ok_or_else(|| {
-            Problem::new(Code::Unauthenticated).detail("get a session at POST /v1/sessions")
-        })
+        Session::from_request_parts(parts, app).await.map(|session| Self(session.account))
     }
 }
 
@@ -133,10 +164,6 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn buyer(app: &App, headers: &HeaderMap) -> Option<AccountId> {
-    app.keyring.verify_session(bearer(headers)?, app.now())
 }
 
 /// The `Idempotency-Key` of a creating request: 1 to 100 visible ASCII characters.

@@ -49,7 +49,10 @@ impl Modify for Securities {
             SecurityScheme::Http(scheme.build())
         };
         let components = document.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("session", bearer("The token of `POST /v1/sessions`"));
+        components.add_security_scheme(
+            "session",
+            bearer("The token of `POST /v1/sessions` or `POST /v1/sign-in/confirm`"),
+        );
         components.add_security_scheme("organizer", bearer("An organizer's API key"));
     }
 }
@@ -58,7 +61,12 @@ impl Modify for Securities {
 #[must_use]
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     let mut routes = OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(accounts::http::create))
+        .routes(routes!(accounts::http::create, accounts::http::list))
+        .routes(routes!(accounts::http::rotate))
+        .routes(routes!(accounts::http::sign_out))
+        .routes(routes!(accounts::http::revoke))
+        .routes(routes!(accounts::http::ask))
+        .routes(routes!(accounts::http::confirm))
         .routes(routes!(catalog::http::list))
         .routes(routes!(catalog::http::read))
         .routes(routes!(catalog::http::manifest))
@@ -75,6 +83,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(holds::http::read, holds::http::release))
         .routes(routes!(holds::http::extend))
         .routes(routes!(checkout::http::checkout))
+        .routes(routes!(orders::http::list))
         .routes(routes!(orders::http::read))
         .routes(routes!(orders::http::cancel))
         .routes(routes!(orders::http::pay))

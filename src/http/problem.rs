@@ -82,6 +82,10 @@ codes! {
     OfferUnavailable = "offer_unavailable", CONFLICT, "This offer is not sold at present.";
     /// A code is missing or wrong.
     AccessCode = "access_code", FORBIDDEN, "This offer needs a valid access code.";
+    /// The event demands an account, or only accounts have this; the session is anonymous.
+    SignInNeeded = "sign_in_needed", FORBIDDEN, "Sign in first.";
+    /// The code or link to sign in with is wrong, used or too old.
+    SignInCode = "sign_in_code", FORBIDDEN, "This code or link does not sign you in.";
     /// The promo code is unknown, over or used up.
     PromoCode = "promo_code", CONFLICT, "This promo code can not be used.";
     /// The hold is over.

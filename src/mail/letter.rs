@@ -3,10 +3,9 @@
 use askama::Template;
 
 use super::words::{About, Language, Words};
-use super::{Kind, Unbuildable};
+use super::{Kind, Topic, Unbuildable};
 use crate::catalog::Listing;
 use crate::holds::record::Line;
-use crate::ids::OrderId;
 use crate::orders::Order;
 
 /// Place names that a mail lists; the order's page has them all.
@@ -17,10 +16,8 @@ const MAX_NAME_CHARS: usize = 120;
 /// What a mail says.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// About which order.
-    pub order: OrderId,
-    /// What it tells.
-    pub kind: Kind,
+    /// What it is about.
+    pub topic: Topic,
     /// On one line.
     pub subject: String,
     /// For those who read text.
@@ -96,7 +93,7 @@ impl Letter {
             total,
         };
         let (text, html) = (TextPart(&content).render()?, HtmlPart(&content).render()?);
-        Ok(Self { order: order.id, kind, subject, text, html })
+        Ok(Self { topic: Topic::Order(order.id, kind), subject, text, html })
     }
 }
 

@@ -40,8 +40,8 @@ impl Mailbox {
         let id = sqlx::query_scalar!(
             "INSERT INTO mailbox (order_id, kind, recipient, subject, body, message)
              VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-            mail.order.0,
-            mail.kind.word(),
+            mail.topic.order().map(|order| order.0),
+            mail.topic.word(),
             mail.recipient,
             mail.subject,
             mail.text,

@@ -1,9 +1,9 @@
-//! Mail to buyers: what it says (`letter.rs`, `words.rs`) and how it leaves (`smtp/`,
+//! Mail to buyers: what it says (`letter.rs`, `words.rs`, `sign_in.rs`) and how it leaves (`smtp/`,
 //! `mailbox.rs`).
 //!
-//! Nothing here is asked while somebody waits: `workers::outbox` sends, after the commit that
-//! made a mail true. A mail may leave twice (a process that dies right after sending can't say
-//! so); its `Message-ID` is derived from order and kind, so that mail programs show it once.
+//! Nothing here is asked while somebody waits: `workers::outbox` and `workers::sign_ins` send,
+//! after the commit that made a mail true. A mail may leave twice (a process that dies right after sending can't say
+//! so); its `Message-ID` is derived from what it is about, so that mail programs show it once.
 //!
 //! What a buyer typed is never put into a mail: whoever enters somebody else's address at
 //! checkout must not be able to write to them.
@@ -11,6 +11,7 @@
 pub mod http;
 pub mod letter;
 pub mod mailbox;
+pub mod sign_in;
 pub mod smtp;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Message, MultiPart};
 use sqlx::PgPool;
 use thiserror::Error;
+use uuid::Uuid;
 
 use self::letter::Letter;
 use self::mailbox::Mailbox;
@@ -79,13 +81,49 @@ impl Kind {
     }
 }
 
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// What became of an order.
+    Order(OrderId, Kind),
+    /// How to sign in, once.
+    SignIn(Uuid),
+}
+
+impl Topic {
+    /// The id of what it is about.
+    #[must_use]
+    pub const fn id(self) -> Uuid {
+        match self {
+            Self::Order(order, _) => order.0,
+            Self::SignIn(id) => id,
+        }
+    }
+
+    /// The order, if it is about one.
+    #[must_use]
+    pub const fn order(self) -> Option<OrderId> {
+        match self {
+            Self::Order(order, _) => Some(order),
+            Self::SignIn(_) => None,
+        }
+    }
+
+    /// The word in the tables.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Order(_, kind) => kind.word(),
+            Self::SignIn(_) => "sign_in",
+        }
+    }
+}
+
 /// A mail, ready to leave.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// About which order.
-    pub order: OrderId,
-    /// What it tells.
-    pub kind: Kind,
+    /// What it is about.
+    pub topic: Topic,
     /// To whom.
     pub recipient: String,
     /// Its subject, on one line.
@@ -104,8 +142,8 @@ impl Mail {
     pub fn new(from: &str, to: &str, letter: Letter) -> Result<Self, Unbuildable> {
         let from: Correspondent = from.parse().map_err(|_| Unbuildable::Sender)?;
         let recipient = to.parse().map_err(|_| Unbuildable::Recipient)?;
-        let Letter { order, kind, subject, text, html } = letter;
-        let id = format!("<{order}.{}@{}>", kind.word(), from.email.domain());
+        let Letter { topic, subject, text, html } = letter;
+        let id = format!("<{}.{}@{}>", topic.id(), topic.word(), from.email.domain());
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         let message = Message::builder()
             .from(from)
@@ -115,7 +153,7 @@ impl Mail {
             // RFC 3834: nobody's absence is announced to us.
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(text.clone(), html))?;
-        Ok(Self { order, kind, recipient: to.to_owned(), subject, text, message })
+        Ok(Self { topic, recipient: to.to_owned(), subject, text, message })
     }
 }
 

@@ -39,6 +39,7 @@ fn event(name: &str) -> Event {
         pay_seconds: 900,
         orphan_rule: true,
         waiting_room: false,
+        needs_account: false,
         focus: (0.0, 0.0),
         version: 1,
     }

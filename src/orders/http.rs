@@ -8,18 +8,23 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Order, OrderStatus, drive, store};
 use crate::app::App;
 use crate::catalog::Listing;
+use crate::catalog::http::PageQuery;
 use crate::checkout;
 use crate::holds::http::{LineView, PlaceView, cached, line_views, place_view};
 use crate::http::examples;
-use crate::http::extract::{MaybeBuyer, Path, Query};
+use crate::http::extract::{MaybeBuyer, Path, Query, SignedIn};
 use crate::http::problem::{Code, Problem, ProblemBody};
-use crate::ids::{EventId, OrderId};
+use crate::ids::{AccountId, EventId, OrderId};
 use crate::payments::PayWith;
 use crate::tickets::code::TicketCode;
+
+/// Orders on a page.
+const PAGE: usize = 20;
 
 /// An order.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -190,6 +195,54 @@ pub async fn listing_of(app: &App, order: &Order) -> Result<Arc<Listing>, Proble
     let sale = app.catalog.sale(order.event).await?;
     sale.map(|sale| sale.listing.clone())
         .ok_or_else(|| Problem::internal(format!("order {} has no event", order.id)))
+}
+
+/// A page of orders.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct OrderPage {
+    /// Newest first, without their tickets.
+    pub orders: Vec<OrderView>,
+    /// Ask with this `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Uuid>,
+}
+
+/// The orders of the account that has signed in.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders", security(("session" = [])), params(PageQuery),
+    responses((status = 200, description = "A page", body = OrderPage),
+        (status = 401, description = "No session", body = ProblemBody),
+        (status = 403, description = "`sign_in_needed`", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody))
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Query(query): Query<PageQuery>,
+    who: SignedIn,
+) -> Result<Json<OrderPage>, Problem> {
+    let (orders, next) = page(&app, who.account, query.cursor).await?;
+    let mut views = Vec::with_capacity(orders.len());
+    for order in &orders {
+        views.push(OrderView::new(&app, &*listing_of(&app, order).await?, order));
+    }
+    Ok(Json(OrderPage { orders: views, next }))
+}
+
+/// A page of an account's orders, and where the next begins.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn page(
+    app: &App,
+    account: AccountId,
+    cursor: Option<Uuid>,
+) -> Result<(Vec<Order>, Option<Uuid>), Problem> {
+    let more = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let mut orders = store::of_buyer(&app.pg, account, cursor, more).await?;
+    let is_last = orders.len() <= PAGE;
+    orders.truncate(PAGE);
+    let next = orders.last().filter(|_| !is_last).map(|order| order.id.0);
+    Ok((orders, next))
 }
 
 /// An order with its tickets.

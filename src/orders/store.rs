@@ -149,6 +149,38 @@ pub async fn of_account(
     Ok(orders)
 }
 
+/// A page of a buyer's orders, newest first: those before the order `before`, which is theirs.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn of_buyer(
+    pg: &PgPool,
+    account: AccountId,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Order>> {
+    // By event, because that is how orders are indexed: one look into the index for each is
+    // cheaper than an index that every order would have to be written into.
+    let ids = sqlx::query_scalar!(
+        r#"SELECT o.id AS "id!" FROM events e CROSS JOIN LATERAL (
+               SELECT id, created_at FROM orders
+               WHERE event_id = e.id AND account = $1 AND status NOT IN ('abandoned', 'retake')
+               OFFSET 0
+           ) o
+           WHERE $2::uuid IS NULL OR (o.created_at, o.id) <
+               (SELECT b.created_at, b.id FROM orders b WHERE b.id = $2 AND b.account = $1)
+           ORDER BY o.created_at DESC, o.id DESC LIMIT $3"#,
+        account.0,
+        before,
+        limit
+    )
+    .fetch_all(pg)
+    .await?;
+    let mut orders = many(pg, &ids).await?;
+    orders.sort_unstable_by_key(|order| std::cmp::Reverse((order.created_at, order.id)));
+    Ok(orders)
+}
+
 /// A payment attempt.
 #[derive(Clone, Debug)]
 pub struct Attempt {

@@ -18,8 +18,9 @@ use super::poll::{self, PlaceView};
 use super::proof::http::Client;
 use super::token::{Pass, QueueToken};
 use super::{Room, passes, turn};
+use crate::accounts;
 use crate::app::App;
-use crate::http::extract::{Body, Buyer, Path, Query};
+use crate::http::extract::{Body, Buyer, Path, Query, Session};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
 
@@ -112,7 +113,7 @@ pub struct JoinView {
     responses((status = 200, description = "Your place", body = JoinView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`access_code`; `proof_needed`: solve a challenge, or sign \
-            in; `proof_invalid`", body = ProblemBody),
+            in; `proof_invalid`; `sign_in_needed`", body = ProblemBody),
         (status = 404, description = "No such event, or it has no waiting room",
             body = ProblemBody),
         (status = 409, description = "`not_open_yet` (with `joins_at`), `line_closed`, \
@@ -124,14 +125,16 @@ pub struct JoinView {
 pub async fn join(
     State(app): State<Arc<App>>,
     Path(event): Path<String>,
-    Buyer(subject): Buyer,
+    session: Session,
     Client(client): Client,
     Body(request): Body<JoinRequest>,
 ) -> Result<Json<JoinView>, Problem> {
+    let sale = crate::catalog::http::visible(&app, &event).await?;
+    accounts::admit(&sale.listing.event, &session)?;
     let room = find(&app, &event).await?;
     let joiner = Joiner {
-        subject,
-        signed_in: false,
+        subject: session.account,
+        signed_in: session.signed_in.is_some(),
         lane: request.lane.as_deref(),
         access_code: request.access_code.as_deref(),
         token: request.token.as_deref(),

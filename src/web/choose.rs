@@ -16,7 +16,7 @@ use super::offers::{self, LevelCard};
 use super::page::{Fields, Oops, see_other, show};
 use super::refusals::{self, Advice};
 use super::session::Visitor;
-use super::{section, wish, words};
+use super::{section, sign_in, wish, words};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::catalog::cache::Sale;
@@ -121,6 +121,9 @@ pub async fn choose(
     mut visitor: Visitor,
 ) -> Result<Response, Oops> {
     let sale = find(&app, &slug).await?;
+    if let Some(first) = sign_in::first(&sale, &visitor) {
+        return Ok(first);
+    }
     // Before the form is sent, so that sending it twice is by one buyer.
     visitor.need(&app);
     let given = query.given.as_deref() == Some("back");
@@ -201,6 +204,9 @@ pub async fn create(
             wish::best(&sale.listing, &free, &fields)
         }
     };
+    if let Some(first) = sign_in::first(&sale, &visitor) {
+        return Ok(first);
+    }
     let account = visitor.need(&app);
     let event = sale.listing.event.id;
     let problem = match held(&app, &sale, account, &key, wish, visitor.pass(event).as_deref()).await {

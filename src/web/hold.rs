@@ -15,6 +15,7 @@ use super::page::{Fields, Oops, see_other, show};
 use super::refusals::{self, Advice};
 use super::session::Visitor;
 use super::words;
+use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Class, Listing};
@@ -125,7 +126,11 @@ pub async fn hold(
         Some(sale.listing.label(place))
     });
     let gone = gone.collect();
-    render(&app, &sale, hold, account, &Fields::none(), None, gone).await
+    let fields = match visitor.signed_in {
+        Some(_) => Fields::one("email", accounts::store::email(&app.pg, account).await?),
+        None => Fields::none(),
+    };
+    render(&app, &sale, hold, account, &fields, None, gone).await
 }
 
 fn known(visitor: &Visitor, slug: &str) -> Result<AccountId, Oops> {
@@ -253,10 +258,21 @@ pub async fn checkout(
     let account = known(&visitor, &slug)?;
     let built = app.built(sale.clone()).await?;
     let request = CheckoutRequest {
-        email: fields.text("email").unwrap_or_default().to_owned(),
+        email: fields.text("email").map(str::to_owned),
         name: fields.text("name").map(str::to_owned),
         locale: None,
         accept_equivalent: fields.ticked("equivalent"),
+    };
+    let request = match visitor.session() {
+        Some(session) => {
+            let first = format!("/sign-in?next=/events/{slug}/holds/{hold}");
+            let by = checkout::by(&app, &built, &session, request).await;
+            by.map_err(|problem| match problem.code {
+                Code::SignInNeeded => Oops::from(problem).then(first, "Sign in"),
+                _ => problem.into(),
+            })?
+        }
+        None => request,
     };
     // Tracked, not cancelled: a browser that goes away leaves no half-made order.
     let task = {

@@ -4,6 +4,7 @@
 //! refusal's code is turned into words by [`refusals`]. Scripts and styles are files of this
 //! server only ([`assets`]), which the policy of [`page`] enforces.
 
+mod account;
 pub mod assets;
 mod choose;
 pub mod docs;
@@ -15,9 +16,11 @@ mod offers;
 mod order;
 pub mod page;
 pub mod refusals;
+pub mod renewal;
 mod seats;
 mod section;
 pub mod session;
+mod sign_in;
 mod stage;
 mod standing;
 mod wish;
@@ -52,6 +55,12 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))
+        .route("/sign-in", get(sign_in::page).post(sign_in::ask))
+        .route("/sign-in/code", post(sign_in::confirm).get(up))
+        .route("/sign-in/link", get(sign_in::link).post(sign_in::follow))
+        .route("/account", get(account::page))
+        .route("/account/sign-out", post(account::sign_out).get(up))
+        .route("/account/sessions/{session}/end", post(account::end).get(account::back))
         .route("/problems/{code}", get(docs::problem));
     dressed(app, pages).merge(assets::routes())
 }
@@ -59,6 +68,7 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
 /// Pages with what all pages have: their policy, and no forms from other sites.
 pub fn dressed(app: &Arc<App>, pages: Router<Arc<App>>) -> Router<Arc<App>> {
     pages
+        .layer(from_fn_with_state(app.clone(), renewal::renew))
         .layer(from_fn_with_state(app.clone(), session::same_origin))
         .layer(from_fn_with_state(app.clone(), page::policy))
 }

@@ -89,6 +89,12 @@ impl Fields {
         Self(Vec::new())
     }
 
+    /// A form in which one field is filled in already.
+    #[must_use]
+    pub fn one(name: &str, value: String) -> Self {
+        Self(vec![(name.to_owned(), value)])
+    }
+
     /// Whether nothing was sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -124,6 +124,16 @@ const fn words_of(code: Code) -> (&'static str, &'static str) {
             "This needs an access code",
             "Enter the code from your invitation, or choose another price.",
         ),
+        Code::SignInNeeded => (
+            "Sign in first",
+            "This is only for people who have signed in. It takes your e-mail address and the code \
+             that we send there.",
+        ),
+        Code::SignInCode => (
+            "That did not sign you in",
+            "The code or link is wrong, was used already, or is too old. Look for the newest mail \
+             from us, use the link in it, or ask for another one.",
+        ),
         Code::PromoCode => (
             "This promo code can't be used",
             "Check it for typing errors. It may also be over or used up; without it you can go on.",

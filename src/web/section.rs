@@ -16,7 +16,7 @@ use super::page::{Fields, Oops, show};
 use super::refusals::Advice;
 use super::seats::{LevelKey, Row, SeatMap};
 use super::session::Visitor;
-use super::words;
+use super::{sign_in, words};
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, Section};
@@ -78,6 +78,9 @@ pub async fn section(
         let oops = Oops::from(Problem::new(Code::NotFound));
         return Err(oops.then(format!("/events/{slug}/choose"), "All sections"));
     };
+    if let Some(first) = sign_in::first(&sale, &visitor) {
+        return Ok(first);
+    }
     visitor.need(&app);
     let (fields, key) = (Fields::none(), fresh_key());
     let shown = render(&app, &sale, section, &visitor, &fields, key, StatusCode::OK, None).await;

@@ -7,17 +7,19 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum_extra::extract::cookie::CookieJar;
+use axum_extra::extract::cookie::{Cookie, CookieJar};
 
 use super::page::Oops;
+use super::renewal::Renewed;
+use crate::accounts::{self, Session};
 use crate::app::App;
 use crate::http::extract::MaybeBuyer;
 use crate::http::problem::{Code, Problem};
-use crate::ids::{AccountId, EventId, HoldId};
+use crate::ids::{AccountId, EventId, HoldId, SessionId};
 use crate::keyring::SESSION_S;
 
 /// Has the session token.
-const SESSION: &str = "onsale_session";
+pub(super) const SESSION: &str = "onsale_session";
 /// Names the visitor's last hold, so that a page can lead back to it.
 const HOLD: &str = "onsale_hold";
 
@@ -32,6 +34,8 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub struct Visitor {
     /// Whose holds and orders these are, once there is a session.
     pub account: Option<AccountId>,
+    /// The session, if they have signed in.
+    pub signed_in: Option<SessionId>,
     given: CookieJar,
     changed: HeaderMap,
 }
@@ -44,10 +48,13 @@ impl FromRequestParts<Arc<App>> for Visitor {
         app: &Arc<App>,
     ) -> Result<Self, Self::Rejection> {
         let given = CookieJar::from_headers(&parts.headers);
-        let account = given
-            .get(SESSION)
-            .and_then(|cookie| app.keyring.verify_session(cookie.value(), app.now()));
-        Ok(Self { account, given, changed: HeaderMap::new() })
+        let renewed = parts.extensions.get::<Renewed>();
+        let token = renewed.map(|renewed| renewed.0.as_str());
+        let token = token.or_else(|| given.get(SESSION).map(Cookie::value));
+        let session = token.and_then(|token| accounts::session_of(app, token));
+        let account = session.map(|session| session.account);
+        let signed_in = session.and_then(|session| session.signed_in);
+        Ok(Self { account, signed_in, given, changed: HeaderMap::new() })
     }
 }
 
@@ -58,10 +65,21 @@ impl Visitor {
         MaybeBuyer(self.account)
     }
 
-    /// Begins a session, or renews the one there is: what is held with it must not outlive it.
+    /// As the API's handlers know sessions; none before [`Visitor::need`] was called.
+    #[must_use]
+    pub fn session(&self) -> Option<Session> {
+        let signed_in = self.signed_in;
+        self.account.map(|account| Session { account, signed_in })
+    }
+
+    /// Begins a session, or renews the anonymous one there is: what is held with it must not
+    /// outlive it. Signed-in ones are renewed before any page, see [`super::renewal`].
     pub fn need(&mut self, app: &App) -> AccountId {
         let account = self.account.unwrap_or_else(AccountId::fresh);
         self.account = Some(account);
+        if self.signed_in.is_some() {
+            return account;
+        }
         let token = app.keyring.session(account, app.now());
         self.set(app, SESSION, &token);
         account
@@ -94,6 +112,24 @@ impl Visitor {
         Some(cookie.value().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// Goes on with a session that has just begun.
+    pub fn sign_in(&mut self, app: &App, token: &str) {
+        self.set(app, SESSION, token);
+        self.forget(app);
+    }
+
+    /// Goes on without a session.
+    pub fn sign_out(&mut self, app: &App) {
+        self.set(app, SESSION, "");
+        self.forget(app);
+    }
+
+    /// Whether places may be held for them in the session that they have.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.given.get(HOLD).is_some_and(|cookie| !cookie.value().is_empty())
+    }
+
     /// Remembers a hold.
     pub fn remember(&mut self, app: &App, event: EventId, hold: HoldId) {
         self.set(app, HOLD, &format!("{event}.{hold}"));
@@ -112,10 +148,7 @@ impl Visitor {
     }
 
     fn set(&mut self, app: &App, name: &str, value: &str) {
-        let secure = if app.config.http.public_url.starts_with("https:") { "; Secure" } else { "" };
-        let cookie =
-            format!("{name}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}");
-        if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        if let Some(cookie) = cookie(app, name, value) {
             self.changed.append(header::SET_COOKIE, cookie);
         }
     }
@@ -126,6 +159,14 @@ impl Visitor {
         response.headers_mut().extend(self.changed);
         response
     }
+}
+
+/// A cookie's header.
+pub(super) fn cookie(app: &App, name: &str, value: &str) -> Option<HeaderValue> {
+    let secure = if app.config.http.public_url.starts_with("https:") { "; Secure" } else { "" };
+    let cookie =
+        format!("{name}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::try_from(cookie).ok()
 }
 
 /// Refuses forms that another site sends. Browsers say where a form comes from; who says nothing

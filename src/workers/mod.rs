@@ -5,10 +5,12 @@
 
 pub mod admit;
 pub mod compare;
+pub mod forget;
 pub mod hang;
 pub mod outbox;
 pub mod reconcile;
 pub mod refunds;
+pub mod sign_ins;
 pub mod sweep;
 
 use std::fmt::Display;
@@ -25,6 +27,9 @@ use crate::orders::{drive, mirror};
 /// server that has gone silent and would wait for ever.
 const GIVEN_UP_AFTER: Duration = Duration::from_mins(5);
 
+/// How often what is over is forgotten.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+
 /// Starts all workers of this process; they end when the process is told to stop.
 pub fn start(app: &Arc<App>) {
     let workers = &app.config.workers;
@@ -38,6 +43,8 @@ pub fn start(app: &Arc<App>) {
     spawn(app, "deadlines", poll, |app| async move { drive::run_once(&app).await });
     spawn(app, "mirror", poll, |app| async move { mirror::run_once(&app).await });
     spawn(app, "outbox", poll, |app| async move { outbox::run_once(&app).await });
+    spawn(app, "sign-ins", poll, |app| async move { sign_ins::run_once(&app).await });
+    spawn(app, "forget", FORGET_EVERY, |app| async move { forget::run_once(&app).await });
     spawn(app, "refunds", poll, |app| async move { refunds::run_once(&app).await });
     spawn(app, "reconcile", reconcile_every, |app| async move { reconcile::run_once(&app).await });
     spawn(app, "compare", compare_every, |app| async move { compare::run_once(&app).await });

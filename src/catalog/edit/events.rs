@@ -70,6 +70,8 @@ pub struct EventTerms {
     pub pay_seconds: i32,
     /// Whether choices that strand a single seat are refused.
     pub orphan_rule: bool,
+    /// Whether only buyers who have signed in can hold places.
+    pub needs_account: bool,
 }
 
 impl From<&Event> for EventTerms {
@@ -83,6 +85,7 @@ impl From<&Event> for EventTerms {
             hold_max_seconds: event.hold_max_seconds,
             pay_seconds: event.pay_seconds,
             orphan_rule: event.orphan_rule,
+            needs_account: event.needs_account,
         }
     }
 }
@@ -116,8 +119,8 @@ pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Probl
     let made = sqlx::query!(
         "INSERT INTO events (id, organizer_id, venue_id, slug, currency, name, description,
                              starts_at, account_limit, hold_seconds, hold_max_seconds,
-                             pay_seconds, orphan_rule)
-         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+                             pay_seconds, orphan_rule, needs_account)
+         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
          FROM venues v WHERE v.id = $3 AND v.organizer_id = $2",
         event.id.0,
         event.organizer.0,
@@ -131,7 +134,8 @@ pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Probl
         terms.hold_seconds,
         terms.hold_max_seconds,
         terms.pay_seconds,
-        terms.orphan_rule
+        terms.orphan_rule,
+        terms.needs_account
     )
     .execute(&mut *pg)
     .await
@@ -158,7 +162,7 @@ pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> 
     sqlx::query!(
         "UPDATE events SET name = $2, description = $3, starts_at = $4, account_limit = $5,
                            hold_seconds = $6, hold_max_seconds = $7, pay_seconds = $8,
-                           orphan_rule = $9
+                           orphan_rule = $9, needs_account = $10
          WHERE id = $1",
         event.0,
         terms.name,
@@ -168,7 +172,8 @@ pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> 
         terms.hold_seconds,
         terms.hold_max_seconds,
         terms.pay_seconds,
-        terms.orphan_rule
+        terms.orphan_rule,
+        terms.needs_account
     )
     .execute(edit.pg())
     .await?;

@@ -173,6 +173,8 @@ mod tests {
             hold_max_seconds: 1_200,
             pay_seconds: 900,
             orphan_rule: true,
+            waiting_room: false,
+            needs_account: false,
             focus: (manifest.focus.x, manifest.focus.y),
             version: 1,
         };

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use self::smtp_fake::{Fault, SmtpFake};
 use super::{MAX_IDLE, MAX_MAILS, Patience, Smtp};
 use crate::ids::OrderId;
-use crate::mail::{Kind, Mail, Mailer, NotSent};
+use crate::mail::{Kind, Mail, Mailer, NotSent, Topic};
 
 /// Long enough for a busy machine, short enough to wait for.
 const PATIENCE: Patience =
@@ -27,8 +27,8 @@ fn mail(to: &str) -> Mail {
         .subject("Night")
         .multipart(MultiPart::alternative_plain_html(text.clone(), "<p>Hello</p>".to_owned()))
         .unwrap();
-    let (order, kind) = (OrderId::fresh(), Kind::Paid);
-    Mail { order, kind, recipient: to.into(), subject: "Night".into(), text, message }
+    let topic = Topic::Order(OrderId::fresh(), Kind::Paid);
+    Mail { topic, recipient: to.into(), subject: "Night".into(), text, message }
 }
 
 async fn start() -> (SmtpFake, Smtp) {

@@ -143,7 +143,7 @@ async fn give(
         return Ok(order);
     }
     let checkout = CheckoutRequest {
-        email: request.email,
+        email: Some(request.email),
         name: request.name,
         locale: None,
         accept_equivalent: false,

@@ -65,6 +65,9 @@ pub struct EventRequest {
     /// Whether choices that strand a single seat are refused; yes if left out.
     #[serde(default)]
     pub orphan_rule: Option<bool>,
+    /// Whether holds need a signed-in session; no if left out.
+    #[serde(default)]
+    pub needs_account: bool,
 }
 
 /// What is to be changed of an event; what is left out stays.
@@ -103,6 +106,10 @@ pub struct EventChange {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub orphan_rule: Patch<bool>,
+    /// Whether holds need a signed-in session. Felt by anonymous holds at checkout.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub needs_account: Patch<bool>,
 }
 
 /// Reads texts, and checks what depends on several fields.
@@ -153,6 +160,7 @@ pub async fn create(
         hold_max_seconds: request.hold_max_seconds.unwrap_or(HOLD_MAX_SECONDS),
         pay_seconds: request.pay_seconds.unwrap_or(PAY_SECONDS),
         orphan_rule: request.orphan_rule.unwrap_or(true),
+        needs_account: request.needs_account,
     })?;
     let mut tx = app.pg.begin().await?;
     let (status, id) = match creation.begin(&mut tx).await? {
@@ -278,6 +286,7 @@ pub async fn update(
     change.hold_max_seconds.apply(&mut terms.hold_max_seconds);
     change.pay_seconds.apply(&mut terms.pay_seconds);
     change.orphan_rule.apply(&mut terms.orphan_rule);
+    change.needs_account.apply(&mut terms.needs_account);
     edit::update(&mut event, &checked(terms)?).await?;
     let sale = event.commit(&app).await?;
     OwnEventView::read(&app, &sale).await.map(Json)

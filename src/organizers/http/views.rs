@@ -42,6 +42,8 @@ pub struct OwnEventView {
     pub pay_seconds: i32,
     /// Whether choices that strand a single seat are refused.
     pub orphan_rule: bool,
+    /// Whether holds need a signed-in session.
+    pub needs_account: bool,
     /// Raised by every change.
     pub version: i64,
     /// How many places there are, killed ones included.
@@ -141,6 +143,7 @@ impl OwnEventView {
             hold_max_seconds: event.hold_max_seconds,
             pay_seconds: event.pay_seconds,
             orphan_rule: event.orphan_rule,
+            needs_account: event.needs_account,
             version: event.version,
             places: listing.capacity(),
             levels: levels(listing),

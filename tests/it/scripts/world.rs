@@ -97,6 +97,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         pay_seconds: 900,
         orphan_rule: true,
         waiting_room: false,
+        needs_account: false,
         focus: (0.0, 0.0),
         version: 1,
     };
