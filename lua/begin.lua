@@ -11,7 +11,7 @@ local record = redis.call('HGET', KEYS[2], ARGV[2])
 if not record then return {'gone'} end
 local state, deadline, account, rest = string.match(record, '^(%a)|(%d+)|([^|]*)(|.*)$')
 if account ~= ARGV[3] then return {'foreign'} end
-if state == 'r' then return {'gone'} end
+if state == 'b' or state == 'r' then return {'gone'} end
 if state == 'c' or state == 's' then return {'claimed', record} end
 if state == 'g' then return {'claiming', record} end
 local time = redis.call('TIME')

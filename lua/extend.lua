@@ -12,7 +12,7 @@ if not record then return {'gone'} end
 local state, deadline, account, created, rest =
     string.match(record, '^(%a)|(%d+)|([^|]*)|(%d+)(|.*)$')
 if account ~= ARGV[3] then return {'foreign'} end
-if state == 'r' then return {'gone'} end
+if state == 'b' or state == 'r' then return {'gone'} end
 if state ~= 'h' then return {'claiming'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

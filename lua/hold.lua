@@ -10,6 +10,8 @@
 --       8 hints      string  1 byte each: longest free run of a stretch is at most this, in any
 --                            channel
 --       9 kills      bitmap  places not for sale in any channel
+--       10 returning zset    id -> when its places are free (ms)
+--       11 asks      zset    id -> until when somebody asks for places that come back (ms)
 -- ARGV  1 epoch   2 id   3 digest of the request   4 account   5 account limit (0 none)
 --       6 time to live (ms)   7 "1": hold an equivalent if chosen places are taken
 --       8 orphan rule: taken places from which on it is relaxed ("" = rule off)
@@ -25,10 +27,11 @@
 --       | {"again", record, now}: this id holds already | {"mismatch"}: with another digest
 --       | {"finished"} | {"stale"} | {"closed", state} | {"limit", left} | {"quota", offer, left}
 --       | {"window", offer} | {"promo"} | {"orphan", places} | {"taken", places, due}
---       | {"none", line, longest, due}; due = 1: an expired hold waits for the sweep, ask again.
+--       | {"none", line, longest, due}; due = 1: the sweep may free places now, ask again after it
 --       places: "place:stretch:offer:tier,..."
 -- Record: state|deadline|account|created|promo|digest|places|opaque
---         state h held, g claiming, c claimed, s sold, r released
+--         state h held, g claiming, c claimed, s sold, b returning (over for its buyer, its
+--         places come back later), r released
 -- Twice with the same arguments: the second finds the first ("again").
 -- Nothing is written before everything is decided, except hints, which are only upper bounds.
 
@@ -47,7 +50,7 @@ local now = time[1] * 1000 + floor(time[2] / 1000)
 if known then
     local state, digest = string.match(known, '^(%a)|[^|]*|[^|]*|[^|]*|[^|]*|([^|]*)|')
     if digest ~= ARGV[3] then return {'mismatch'} end
-    if state == 'r' then return {'finished'} end
+    if state == 'b' or state == 'r' then return {'finished'} end
     return {'again', known, now}
 end
 if head[2] ~= 'on_sale' and ARGV[12] ~= '1' then return {'closed', head[2] or ''} end
@@ -266,9 +269,12 @@ local function stranded()
     return orphans
 end
 
--- Whether asking again after a sweep may help.
+-- Whether asking again after a sweep may help. What comes back while somebody asks for it does
+-- not: it is theirs first.
 local function due()
-    return #call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 1)
+    if #call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 1) == 1 then return 1 end
+    if #call('ZRANGEBYSCORE', KEYS[11], now + 1, '+inf', 'LIMIT', 0, 1) == 1 then return 0 end
+    return #call('ZRANGEBYSCORE', KEYS[10], '-inf', now, 'LIMIT', 0, 1)
 end
 
 local word, all_taken = 'held', {}

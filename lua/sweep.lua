@@ -1,10 +1,16 @@
--- Ends holds past their deadline, forgets old tombstones, and lists claims that hang.
+-- Ends holds past their deadline, frees places whose delay is over, forgets old tombstones, and
+-- lists claims that hang. Nothing else makes a taken place free.
 --
 -- KEYS  1 head   2 taken   3 holds   4 deadlines   5 claiming   6 counts   7 hints   8 tombs
--- ARGV  1 epoch   2 most records per call   3 life of a tombstone (ms)
+--       9 returning (zset: id -> when its places are free, ms)   10 asks (zset: id -> until, ms)
+-- ARGV  1 epoch   2 most records of a kind per call   3 life of a tombstone (ms)
 --       4 age from which a claiming record hangs (ms)
--- Reply {"swept", ended, forgotten, more = 0/1, {id, record, id, record, ...} that hang}
---       | {"stale"}
+--       5 secret of this call   6 bound of the delay (ms): see lua/release.lua
+--       7 "1": the holds for those who ask follow in the same transaction
+--       8 id of a returning record whose places are free now whatever its delay ("" none)
+-- Reply {"swept", ended, freed, forgotten, more = 0/1, asks = 0/1, {id, record, ...} that hang}
+--       | {"stale"}; asks = 1: somebody asks for places that come back, so that without ARGV[7]
+--       none was freed
 -- Twice: the second finds nothing more to end.
 
 local call = redis.call
@@ -12,6 +18,11 @@ if call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'stale'} end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local most = tonumber(ARGV[2])
+
+local function delay(id)
+    local drawn = tonumber(string.sub(redis.sha1hex(ARGV[5] .. id), 1, 8), 16)
+    return math.floor(drawn / 4294967296 * ARGV[6])
+end
 
 local due = call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
 for _, id in ipairs(due) do
@@ -21,9 +32,7 @@ for _, id in ipairs(due) do
     -- Only `held` ends by time; anything else has left this set already.
     if state == 'h' then
         local n = 0
-        for place, stretch, offer in string.gmatch(places, '(%d+):(%d+):(%d+):%d+') do
-            call('SETBIT', KEYS[2], place, 0)
-            call('SETRANGE', KEYS[7], stretch, '\255')
+        for offer in string.gmatch(places, '%d+:%d+:(%d+):%d+') do
             call('HINCRBY', KEYS[6], 'o:' .. offer, -1)
             n = n + 1
         end
@@ -31,13 +40,40 @@ for _, id in ipairs(due) do
             call('HDEL', KEYS[6], 'a:' .. account)
         end
         if promo ~= '' then call('HINCRBY', KEYS[6], 'p:' .. promo, -1) end
-        call('HSET', KEYS[3], id,
-            'r|' .. deadline .. '|' .. account .. '|' .. created .. '||' .. digest .. '||')
-        call('ZADD', KEYS[8], now + ARGV[3], id)
+        call('HSET', KEYS[3], id, 'b|' .. deadline .. '|' .. account .. '|' .. created .. '||'
+            .. digest .. '|' .. places .. '|')
+        call('ZADD', KEYS[9], deadline + delay(id), id)
     end
     call('ZREM', KEYS[4], id)
 end
-if #due > 0 then call('HINCRBY', KEYS[1], 'seq', 1) end
+
+-- The end of a returning record: its places are free, a tombstone stays.
+local freed = 0
+local function free(id)
+    local record = call('HGET', KEYS[3], id)
+    local deadline, account, created, digest, places =
+        string.match(record or '', '^b|(%d+)|([^|]*)|(%d+)||([^|]*)|([^|]*)|')
+    if places then
+        for place, stretch in string.gmatch(places, '(%d+):(%d+):%d+:%d+') do
+            call('SETBIT', KEYS[2], place, 0)
+            call('SETRANGE', KEYS[7], stretch, '\255')
+        end
+        call('HSET', KEYS[3], id,
+            'r|' .. deadline .. '|' .. account .. '|' .. created .. '||' .. digest .. '||')
+        call('ZADD', KEYS[8], now + ARGV[3], id)
+        freed = freed + 1
+    end
+    call('ZREM', KEYS[9], id)
+end
+
+if ARGV[8] ~= '' and call('ZSCORE', KEYS[9], ARGV[8]) then free(ARGV[8]) end
+local asks = #call('ZRANGEBYSCORE', KEYS[10], now + 1, '+inf', 'LIMIT', 0, 1)
+local back = {}
+if asks == 0 or ARGV[7] == '1' then
+    back = call('ZRANGEBYSCORE', KEYS[9], '-inf', now, 'LIMIT', 0, most)
+    for _, id in ipairs(back) do free(id) end
+end
+if freed > 0 then call('HINCRBY', KEYS[1], 'seq', 1) end
 
 local old = call('ZRANGEBYSCORE', KEYS[8], '-inf', now, 'LIMIT', 0, most)
 for _, id in ipairs(old) do
@@ -50,5 +86,5 @@ for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[4], 'LIMIT
     hanging[#hanging + 1] = id
     hanging[#hanging + 1] = call('HGET', KEYS[3], id) or ''
 end
-local more = (#due == most or #old == most) and 1 or 0
-return {'swept', #due, #old, more, hanging}
+local more = (#due == most or #back == most or #old == most) and 1 or 0
+return {'swept', #due, freed, #old, more, asks, hanging}

@@ -15,6 +15,9 @@ pub const ENV_PREFIX: &str = "ONSALE";
 /// Variables with that prefix that are no settings.
 const NO_SETTINGS: [&str; 3] = ["ONSALE_CONFIG", "ONSALE_DEVSTACK_IGNORE_SYSTEM", "ONSALE_DIE_AT"];
 
+/// Longest line of asks that can be configured.
+const MAX_ASKS: usize = 10_000;
+
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,6 +38,8 @@ pub struct Config {
     pub mail: Mail,
     /// Waiting rooms.
     pub waiting_room: WaitingRoom,
+    /// Asks for places that come back.
+    pub asks: Asks,
     /// Background work.
     pub workers: Workers,
     /// How it logs.
@@ -196,6 +201,16 @@ pub struct Mail {
     pub mailbox: bool,
 }
 
+/// Asks for places that come back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Asks {
+    /// Seconds that an ask stays in line.
+    pub seconds: u64,
+    /// Most asks in line per event; more are refused.
+    pub per_event: usize,
+}
+
 /// Background work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -235,6 +250,7 @@ impl Default for Config {
             payments: Payments::default(),
             mail: Mail::default(),
             waiting_room: WaitingRoom::default(),
+            asks: Asks::default(),
             workers: Workers::default(),
             log: Log::default(),
         }
@@ -304,6 +320,12 @@ impl Default for SandboxSettings {
 impl Default for Mail {
     fn default() -> Self {
         Self { smtp_url: String::new(), from: "Tickets <tickets@localhost>".into(), mailbox: false }
+    }
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { seconds: 600, per_event: 1_000 }
     }
 }
 
@@ -437,6 +459,11 @@ impl Config {
         self.waiting_room.proof.validate(&mut check);
         check(self.workers.sweep_ms >= 50, "workers.sweep_ms: at least 50");
         check(self.workers.sweep_batch >= 1, "workers.sweep_batch: at least 1");
+        check(self.asks.seconds >= 1, "asks.seconds: at least 1");
+        check(
+            (1..=MAX_ASKS).contains(&self.asks.per_event),
+            "asks.per_event: from 1 to 10,000; the line is read as a whole",
+        );
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
     }
 

@@ -72,6 +72,10 @@ id!(
     OfferId
 );
 id!(
+    /// An ask for places that come back; its hold's id derives from it.
+    AskId
+);
+id!(
     /// A promo code.
     PromoId
 );

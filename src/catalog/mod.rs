@@ -106,6 +106,8 @@ pub struct Event {
     pub hold_max_seconds: i32,
     /// How long a claim waits for its payment, in seconds.
     pub pay_seconds: i32,
+    /// Places that come back are free after a random delay below this, in seconds; 0 is at once.
+    pub return_seconds: i32,
     /// Whether choices that strand a single seat are refused.
     pub orphan_rule: bool,
     /// Whether one needs a waiting room's pass to hold places.

@@ -49,7 +49,7 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
         r#"SELECT e.organizer_id, e.slug, e.name, e.description,
                   e.starts_at AS "starts_at: SqlTimestamp", e.currency, e.status,
                   e.account_limit, e.hold_seconds, e.hold_max_seconds, e.pay_seconds,
-                  e.orphan_rule, e.needs_account, e.focus_x, e.focus_y, e.version,
+                  e.return_seconds, e.orphan_rule, e.needs_account, e.focus_x, e.focus_y, e.version,
                   EXISTS (SELECT FROM waiting_rooms w WHERE w.event_id = e.id)
                       AS "waiting_room!",
                   v.name AS venue_name,
@@ -76,6 +76,7 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
         hold_seconds: row.hold_seconds,
         hold_max_seconds: row.hold_max_seconds,
         pay_seconds: row.pay_seconds,
+        return_seconds: row.return_seconds,
         orphan_rule: row.orphan_rule,
         waiting_room: row.waiting_room,
         needs_account: row.needs_account,

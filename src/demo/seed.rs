@@ -33,10 +33,12 @@ pub struct Seed<'a> {
     pub hold_seconds: i32,
     /// How long a claim waits for its payment.
     pub pay_seconds: i32,
+    /// Longest delay until places that come back are free, in seconds.
+    pub return_seconds: i32,
 }
 
 impl<'a> Seed<'a> {
-    /// A plain event with this manifest.
+    /// A plain event with this manifest. Places come back at once.
     #[must_use]
     pub const fn new(slug: &'a str, manifest: &'a Manifest) -> Self {
         Self {
@@ -49,6 +51,7 @@ impl<'a> Seed<'a> {
             account_limit: None,
             hold_seconds: 480,
             pay_seconds: 900,
+            return_seconds: 0,
         }
     }
 }
@@ -74,6 +77,7 @@ pub async fn demo(pg: &PgPool, say: &(dyn Fn(&str) + Send + Sync)) -> anyhow::Re
         description: "Two hours of light and sound, once in the north and never again.",
         venue: "Harbour Arena",
         account_limit: Some(8),
+        return_seconds: 10,
         ..Seed::new("aurora", &arena)
     };
     event(pg, organizer, &aurora).await?;
@@ -85,6 +89,7 @@ pub async fn demo(pg: &PgPool, say: &(dyn Fn(&str) + Send + Sync)) -> anyhow::Re
         venue: "Old Theatre on the Quay",
         in_days: 21,
         account_limit: Some(10),
+        return_seconds: 10,
         ..Seed::new("the-seagull", &theatre)
     };
     event(pg, organizer, &gull).await?;
@@ -161,8 +166,9 @@ async fn draft(pg: &PgPool, organizer: OrganizerId, seed: &Seed<'_>) -> anyhow::
     .await?;
     sqlx::query!(
         "INSERT INTO events (id, organizer_id, venue_id, slug, name, description, starts_at,
-                             currency, account_limit, hold_seconds, hold_max_seconds, pay_seconds)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'EUR', $8, $9, $9 * 2, $10)",
+                             currency, account_limit, hold_seconds, hold_max_seconds, pay_seconds,
+                             return_seconds)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'EUR', $8, $9, $9 * 2, $10, $11)",
         event.0,
         organizer.0,
         venue.0,
@@ -172,7 +178,8 @@ async fn draft(pg: &PgPool, organizer: OrganizerId, seed: &Seed<'_>) -> anyhow::
         starts_at.to_sqlx() as _,
         seed.account_limit,
         seed.hold_seconds,
-        seed.pay_seconds
+        seed.pay_seconds,
+        seed.return_seconds
     )
     .execute(&mut *tx)
     .await?;

@@ -395,13 +395,14 @@ pub async fn find(
         .ok_or_else(|| Problem::new(Code::HoldGone))
 }
 
-/// Gives the places back at once.
+/// Gives the places back. They no longer count against your limit; for others they are free after
+/// a random delay, so that nobody can time it.
 #[utoipa::path(
     delete, path = "/v1/events/{event}/holds/{hold}", tag = "holds", security(("session" = [])),
     operation_id = "releaseHold",
     params(("event" = String, Path, description = "Id or slug"),
            ("hold" = HoldId, Path, description = "The hold's id")),
-    responses((status = 204, description = "The places are free (or were before)"),
+    responses((status = 204, description = "The hold is over (or was before)"),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
         (status = 409, description = "`hold_in_checkout`: cancel `order` instead",
@@ -415,7 +416,7 @@ pub async fn release(
 ) -> Result<StatusCode, Problem> {
     let sale = app.built_sale(&event).await?;
     match grips::release(&app.redis, &sale, hold, Letting::Buyer(account)).await? {
-        Released::Freed | Released::Gone => Ok(StatusCode::NO_CONTENT),
+        Released::LetGo | Released::Gone => Ok(StatusCode::NO_CONTENT),
         Released::Kept => Err(Problem::new(Code::HoldInCheckout).with("order", hold)),
         Released::Foreign => Err(Problem::new(Code::NotFound)),
         Released::Stale => Err(Problem::new(Code::Rebuilding)),

@@ -4,6 +4,7 @@
 //! ([`redis::HoldStore`]). What can be known without asking who else wants the places is refused
 //! here; what only the shared state knows is refused by the script.
 
+pub mod asks;
 pub mod availability;
 pub mod http;
 pub mod plan;

@@ -19,6 +19,8 @@ pub enum Step {
     Claimed,
     /// The order is paid.
     Sold,
+    /// Over for its buyer; its places come back after a random delay.
+    Returning,
     /// Over; kept a while as a tombstone.
     Released,
 }
@@ -32,12 +34,14 @@ impl Step {
             Self::Claiming => "g",
             Self::Claimed => "c",
             Self::Sold => "s",
+            Self::Returning => "b",
             Self::Released => "r",
         }
     }
 
     fn from_letter(letter: &str) -> Option<Self> {
-        [Self::Held, Self::Claiming, Self::Claimed, Self::Sold, Self::Released]
+        use Step::{Claimed, Claiming, Held, Released, Returning, Sold};
+        [Held, Claiming, Claimed, Sold, Returning, Released]
             .into_iter()
             .find(|step| step.letter() == letter)
     }
@@ -73,7 +77,7 @@ pub struct Record {
     pub digest: String,
     /// What it lists.
     pub places: Vec<HeldPlace>,
-    /// The locked prices, as JSON; empty in tombstones.
+    /// The locked prices, as JSON; empty once it is over.
     pub opaque: String,
 }
 

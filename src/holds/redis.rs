@@ -1,5 +1,6 @@
 //! Holds in Redis: calling the scripts and reading their answers.
 
+use rand::Rng;
 use redis::Value;
 
 use super::TOMBSTONE_MS;
@@ -8,7 +9,10 @@ use super::record::{HeldPlace, Record, Step, parse_places};
 use crate::catalog::cache::Sale;
 use crate::ids::{AccountId, HoldId};
 use crate::redis::scripts::{self, Script};
-use crate::redis::{Redis, Trouble};
+use crate::redis::{Call, Redis, Trouble};
+
+/// Most records that a sweep of what comes back at once looks at.
+const AT_ONCE: usize = 100;
 
 /// What became of a wish. Everything but `Held` and `Again` is a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +113,9 @@ pub enum Extended {
 /// What became of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
-    /// The places are free.
-    Freed,
-    /// There was nothing to free.
+    /// It is over; the places come back.
+    LetGo,
+    /// It was over before.
     Gone,
     /// Checkout has begun.
     Kept,
@@ -126,10 +130,14 @@ pub enum Released {
 pub struct Swept {
     /// Holds that ended.
     pub ended: i64,
+    /// Records whose places are free now.
+    pub freed: i64,
     /// Tombstones that were forgotten.
     pub forgotten: i64,
     /// Whether there is more to do.
     pub more: bool,
+    /// Whether somebody asks for places that come back: those are served first.
+    pub asks: bool,
     /// Claiming records whose node seems to have died.
     pub hanging: Vec<(HoldId, Record)>,
 }
@@ -167,6 +175,37 @@ pub struct Asker {
 /// # Errors
 /// See [`Trouble`]; after [`Trouble::Unknown`] the places may be held, and the same id finds them.
 pub async fn hold(redis: &Redis, sale: &Sale, asker: &Asker, plan: &Plan) -> Result<Held, Trouble> {
+    let blocked = sale.keys.blocked(plan.channel);
+    let keys = hold_keys(sale, &blocked);
+    let reply = hold_args(sale, asker, plan).eval(redis, sale, &scripts::HOLD, &keys).await?;
+    read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
+}
+
+/// The same, to be run together with others.
+#[must_use]
+pub fn hold_call(sale: &Sale, asker: &Asker, plan: &Plan) -> Call {
+    let blocked = sale.keys.blocked(plan.channel);
+    hold_args(sale, asker, plan).call(&scripts::HOLD, &hold_keys(sale, &blocked))
+}
+
+fn hold_keys<'a>(sale: &'a Sale, blocked: &'a str) -> [&'a str; 11] {
+    let keys = &sale.keys;
+    [
+        &keys.head,
+        &keys.taken,
+        blocked,
+        &keys.holds,
+        &keys.deadlines,
+        &keys.counts,
+        &keys.stretches,
+        &keys.hints,
+        &keys.kills,
+        &keys.returning,
+        &keys.asks,
+    ]
+}
+
+fn hold_args(sale: &Sale, asker: &Asker, plan: &Plan) -> Args {
     let event = &sale.listing.event;
     let limit = if asker.retake { 0 } else { event.account_limit.unwrap_or(0) };
     let mut args = Args::new(sale);
@@ -204,24 +243,12 @@ pub async fn hold(redis: &Redis, sale: &Sale, asker: &Asker, plan: &Plan) -> Res
         args.push(&line.what);
         args.push(&line.instead);
     }
-    let keys = &sale.keys;
-    let blocked = keys.blocked(plan.channel);
-    let keys = [
-        &*keys.head,
-        &keys.taken,
-        &blocked,
-        &keys.holds,
-        &keys.deadlines,
-        &keys.counts,
-        &keys.stretches,
-        &keys.hints,
-        &keys.kills,
-    ];
-    let reply = args.eval(redis, sale, &scripts::HOLD, &keys).await?;
-    read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
+    args
 }
 
-fn read_held(reply: &Reply) -> Option<Held> {
+/// Reads the hold script's answer. `None` if it is outside its contract.
+#[must_use]
+pub fn read_held(reply: &Reply) -> Option<Held> {
     Some(match reply.word()? {
         word @ ("held" | "equivalent") => Held::Held {
             deadline_ms: reply.number(1)?,
@@ -321,7 +348,7 @@ pub enum Letting {
     System,
 }
 
-/// Frees a hold's places.
+/// Ends a hold. Its places come back after the event's delay.
 ///
 /// # Errors
 /// See [`Trouble`]; asking again is harmless.
@@ -343,10 +370,16 @@ pub async fn release(
             args.push("hg");
         }
     }
-    args.push(TOMBSTONE_MS);
-    let reply = args.eval(redis, sale, &scripts::RELEASE, &record_keys(sale)).await?;
+    push_delay(&mut args, sale);
+    let keys = &sale.keys;
+    let keys =
+        [&*keys.head, &keys.holds, &keys.deadlines, &keys.claiming, &keys.counts, &keys.returning];
+    let reply = args.eval(redis, sale, &scripts::RELEASE, &keys).await?;
     match reply.word() {
-        Some("released") => Ok(Released::Freed),
+        Some("released") => {
+            free_at_once(redis, sale).await;
+            Ok(Released::LetGo)
+        }
         Some("gone") => Ok(Released::Gone),
         Some("kept") => Ok(Released::Kept),
         Some("foreign") => Ok(Released::Foreign),
@@ -355,7 +388,25 @@ pub async fn release(
     }
 }
 
-/// Ends holds past their deadline. `None`: the epoch has passed.
+/// What the delay of what comes back is drawn from and bounded by. The secret is another one for
+/// each call, so that nobody can foresee when the places of a hold that they know are free.
+fn push_delay(args: &mut Args, sale: &Sale) {
+    args.push(format!("{:032x}", rand::rng().random::<u128>()));
+    args.push(i64::from(sale.listing.event.return_seconds) * 1_000);
+}
+
+/// Without a delay nothing has to wait for the next sweep.
+async fn free_at_once(redis: &Redis, sale: &Sale) {
+    if sale.listing.event.return_seconds > 0 {
+        return;
+    }
+    if let Err(trouble) = sweep(redis, sale, AT_ONCE, i64::MAX).await {
+        tracing::debug!(%trouble, "what comes back is left to the next sweep");
+    }
+}
+
+/// Ends holds past their deadline, and frees what has come back unless somebody asks for it.
+/// `None`: the epoch has passed.
 ///
 /// # Errors
 /// See [`Trouble`]; asking again is harmless.
@@ -365,20 +416,68 @@ pub async fn sweep(
     most: usize,
     hanging_after_ms: i64,
 ) -> Result<Option<Swept>, Trouble> {
-    let mut args = Args::new(sale);
-    args.push(most);
-    args.push(TOMBSTONE_MS);
-    args.push(hanging_after_ms);
-    let reply = args.eval(redis, sale, &scripts::SWEEP, &record_keys(sale)).await?;
+    let args = sweep_args(sale, most, hanging_after_ms, false, None);
+    let reply = args.eval(redis, sale, &scripts::SWEEP, &sweep_keys(sale)).await?;
+    swept(&reply)
+}
+
+/// A sweep that is followed, in the same transaction, by the holds for those who ask. It frees at
+/// most so many records, and looks for no claims that hang.
+#[must_use]
+pub fn sweep_for_asks(sale: &Sale, most: usize) -> Call {
+    sweep_args(sale, most, i64::MAX, true, None).call(&scripts::SWEEP, &sweep_keys(sale))
+}
+
+/// Reads the sweep script's answer. `None`: the epoch has passed.
+///
+/// # Errors
+/// If it is outside its contract.
+pub fn swept(reply: &Reply) -> Result<Option<Swept>, Trouble> {
     match reply.word() {
         Some("stale") => Ok(None),
-        Some("swept") => read_swept(&reply).map(Some).ok_or_else(|| reply.bad(&scripts::SWEEP)),
+        Some("swept") => read_swept(reply).map(Some).ok_or_else(|| reply.bad(&scripts::SWEEP)),
         _ => Err(reply.bad(&scripts::SWEEP)),
     }
 }
 
+/// Asks the hold script for places of which some may be those of a record that still has to come
+/// back: it does so in the same step, whatever its delay.
+///
+/// # Errors
+/// See [`hold`].
+pub async fn hold_after(
+    redis: &Redis,
+    sale: &Sale,
+    returning: HoldId,
+    asker: &Asker,
+    plan: &Plan,
+) -> Result<Held, Trouble> {
+    let sweep = sweep_args(sale, 1, i64::MAX, false, Some(returning));
+    let calls = [sweep.call(&scripts::SWEEP, &sweep_keys(sale)), hold_call(sale, asker, plan)];
+    let mut replies = redis.eval_together(&sale.run_id, &calls).await?;
+    let reply = Reply(replies.pop().unwrap_or_default());
+    read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
+}
+
+fn sweep_args(
+    sale: &Sale,
+    most: usize,
+    hanging_after_ms: i64,
+    asks_follow: bool,
+    returning: Option<HoldId>,
+) -> Args {
+    let mut args = Args::new(sale);
+    args.push(most);
+    args.push(TOMBSTONE_MS);
+    args.push(hanging_after_ms);
+    push_delay(&mut args, sale);
+    args.push(u8::from(asks_follow));
+    args.push(returning.map(|id| id.to_string()).unwrap_or_default());
+    args
+}
+
 fn read_swept(reply: &Reply) -> Option<Swept> {
-    let Value::Array(list) = reply.0.get(4)? else { return None };
+    let Value::Array(list) = reply.0.get(6)? else { return None };
     let mut hanging = Vec::with_capacity(list.len() / 2);
     for pair in list.chunks_exact(2) {
         let id = as_text(&pair[0])?.parse().ok()?;
@@ -389,8 +488,10 @@ fn read_swept(reply: &Reply) -> Option<Swept> {
     }
     Some(Swept {
         ended: reply.number(1)?,
-        forgotten: reply.number(2)?,
-        more: reply.number(3)? == 1,
+        freed: reply.number(2)?,
+        forgotten: reply.number(3)?,
+        more: reply.number(4)? == 1,
+        asks: reply.number(5)? == 1,
         hanging,
     })
 }
@@ -407,6 +508,7 @@ pub async fn mirror(
 ) -> Result<Option<Vec<HoldId>>, Trouble> {
     let mut args = Args::new(sale);
     args.push(TOMBSTONE_MS);
+    push_delay(&mut args, sale);
     for entry in entries {
         args.push(entry.id);
         args.push(entry.step.letter());
@@ -416,6 +518,9 @@ pub async fn mirror(
         args.push("");
     }
     let reply = args.eval(redis, sale, &scripts::MIRROR, &record_keys(sale)).await?;
+    if entries.iter().any(|entry| entry.step == Step::Released) {
+        free_at_once(redis, sale).await;
+    }
     match reply.word() {
         Some("stale") => Ok(None),
         Some("mirrored") => {
@@ -428,8 +533,8 @@ pub async fn mirror(
     }
 }
 
-/// The keys of release, sweep and mirror: all that a record touches.
-fn record_keys(sale: &Sale) -> [&str; 8] {
+/// All that a record touches.
+fn record_keys(sale: &Sale) -> [&str; 9] {
     let keys = &sale.keys;
     [
         &keys.head,
@@ -440,7 +545,15 @@ fn record_keys(sale: &Sale) -> [&str; 8] {
         &keys.counts,
         &keys.hints,
         &keys.tombs,
+        &keys.returning,
     ]
+}
+
+fn sweep_keys(sale: &Sale) -> [&str; 10] {
+    let [head, taken, holds, deadlines, claiming, counts, hints, tombs, returning] =
+        record_keys(sale);
+    let asks = &*sale.keys.asks;
+    [head, taken, holds, deadlines, claiming, counts, hints, tombs, returning, asks]
 }
 
 /// Arguments of a script; the first is always the epoch.
@@ -461,6 +574,12 @@ impl Args {
     /// Adds raw bytes.
     pub fn push_bytes(&mut self, value: Vec<u8>) {
         self.0.push(value);
+    }
+
+    /// A call of the script, to be run together with others.
+    #[must_use]
+    pub fn call(self, script: &'static Script, keys: &[&str]) -> Call {
+        Call { script, keys: keys.iter().map(|key| (*key).to_owned()).collect(), args: self.0 }
     }
 
     /// Runs the script on the Redis that the sale was built on.

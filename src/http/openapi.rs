@@ -82,6 +82,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(holds::http::create))
         .routes(routes!(holds::http::read, holds::http::release))
         .routes(routes!(holds::http::extend))
+        .routes(routes!(holds::asks::http::create))
+        .routes(routes!(holds::asks::http::read, holds::asks::http::withdraw))
         .routes(routes!(checkout::http::checkout))
         .routes(routes!(orders::http::list))
         .routes(routes!(orders::http::read))

@@ -94,6 +94,12 @@ codes! {
     HoldInCheckout = "hold_in_checkout", CONFLICT, "Checkout of this hold has begun.";
     /// The hold can't be extended further.
     ExtensionBound = "extension_bound", CONFLICT, "This hold can not be extended further.";
+    /// The account asks for this price level already.
+    AskExists = "ask_exists", CONFLICT, "You ask for places of this price level already.";
+    /// The line of asks is as long as it may be.
+    AsksFull = "asks_full", CONFLICT, "Too many others ask for places that come back.";
+    /// The ask is over, lost or another's.
+    AskGone = "ask_gone", GONE, "This ask is over; you may ask again.";
     /// Postgres gave the places to somebody else before the claim.
     ClaimLost = "claim_lost", CONFLICT, "Somebody else was faster; nothing was charged.";
     /// The event has a waiting room, and there is no pass with the request.

@@ -37,6 +37,7 @@ fn event(name: &str) -> Event {
         hold_seconds: 480,
         hold_max_seconds: 1_200,
         pay_seconds: 900,
+        return_seconds: 10,
         orphan_rule: true,
         waiting_room: false,
         needs_account: false,

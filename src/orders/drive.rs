@@ -208,7 +208,9 @@ async fn take_again(app: &App, order: Order) -> Result<Next, Problem> {
             account: order.account,
             retake: true,
         };
-        let places = match grips::hold(&app.redis, &sale, &asker, &plan).await? {
+        // Its own places may still be on their way back: nobody else is to get them first.
+        let held = grips::hold_after(&app.redis, &sale, order.record(), &asker, &plan).await?;
+        let places = match held {
             Held::Held { places, .. } => places,
             Held::Again { record, .. } => record.places,
             // Used up by an earlier try.

@@ -39,6 +39,8 @@ pub const HOLD_SECONDS: RangeInclusive<i32> = 5..=7_200;
 pub const HOLD_MAX_SECONDS: RangeInclusive<i32> = 5..=86_400;
 /// How long a claim may wait for its payment, in seconds.
 pub const PAY_SECONDS: RangeInclusive<i32> = 5..=86_400;
+/// Longest delay until places that come back are free, in seconds.
+pub const RETURN_SECONDS: RangeInclusive<i32> = 0..=600;
 /// Quotas, counts of tiers, uses of promo codes.
 pub const COUNT: RangeInclusive<i32> = 0..=1_000_000;
 /// Places in an order, in a package, of a multiple: what one hold can have.

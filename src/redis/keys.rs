@@ -13,6 +13,9 @@
 //! | `holds` | hash | id -> record (see `lua/hold.lua`), tombstones included |
 //! | `deadlines` | zset | held ids by deadline (ms) |
 //! | `claiming` | zset | ids between begin and claim by since when (ms) |
+//! | `returning` | zset | ids that are over for their buyers, by when their places are free (ms) |
+//! | `asks` | zset | who waits for places that come back: ids by until when (ms) |
+//! | `asked` | hash | id -> what is asked (see `lua/ask.lua`) |
 //! | `tombs` | zset | released ids by when they are forgotten (ms) |
 //! | `counts` | hash | places per account and offer, uses per promo, places claimed and sold |
 //! | `stretches` | string | 8 bytes each: first place, length |
@@ -31,7 +34,7 @@ use crate::ids::EventId;
 /// Raised whenever the meaning of a key or record changes: old and new binaries that disagree
 /// never read each other's data. The newer one rebuilds under its own names, and the older one,
 /// which sees that in Postgres, takes no more holds.
-pub const LAYOUT: i32 = 1;
+pub const LAYOUT: i32 = 2;
 
 /// A spent proof of work. It has no epoch in its name, because no rebuild makes it good again.
 #[must_use]
@@ -54,6 +57,12 @@ pub struct Keys {
     pub deadlines: String,
     /// Records between begin and claim.
     pub claiming: String,
+    /// Records that are over, whose places come back.
+    pub returning: String,
+    /// Who asks for places that come back.
+    pub asks: String,
+    /// What they ask for.
+    pub asked: String,
     /// Tombstones.
     pub tombs: String,
     /// Counters.
@@ -78,6 +87,9 @@ impl Keys {
             holds: key("holds"),
             deadlines: key("deadlines"),
             claiming: key("claiming"),
+            returning: key("returning"),
+            asks: key("asks"),
+            asked: key("asked"),
             tombs: key("tombs"),
             counts: key("counts"),
             stretches: key("stretches"),
@@ -101,6 +113,9 @@ impl Keys {
             &self.holds,
             &self.deadlines,
             &self.claiming,
+            &self.returning,
+            &self.asks,
+            &self.asked,
             &self.tombs,
             &self.counts,
             &self.stretches,

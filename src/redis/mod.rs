@@ -59,6 +59,17 @@ pub enum Trouble {
     BadReply(&'static str, String),
 }
 
+/// A script and what it is given.
+#[derive(Debug)]
+pub struct Call {
+    /// Which.
+    pub script: &'static Script,
+    /// Its keys.
+    pub keys: Vec<String>,
+    /// Its arguments.
+    pub args: Vec<Vec<u8>>,
+}
+
 /// Connections to one run of one Redis process.
 pub struct Link {
     /// The process's `run_id`: another one means that memory was lost or is another's.
@@ -164,6 +175,26 @@ impl Redis {
             Ok(other) => Err(Trouble::BadReply(script.name, format!("{other:?}"))),
             Err(error) => Err(self.judge(&link, error)),
         }
+    }
+
+    /// Runs scripts of one event one after the other, with nobody's command in between; see
+    /// [`Redis::eval`].
+    ///
+    /// # Errors
+    /// See [`Trouble`]. Even after [`Trouble::Refused`] some of them may have run.
+    pub async fn eval_together(
+        &self,
+        run_id: &str,
+        calls: &[Call],
+    ) -> Result<Vec<Vec<Value>>, Trouble> {
+        let link = self.link().filter(|link| link.run_id == run_id).ok_or(Trouble::Down)?;
+        let answers = link.eval_together(calls).await.map_err(|error| self.judge(&link, error))?;
+        link.heard();
+        let read = |(call, answer): (&Call, Value)| match answer {
+            Value::Array(reply) => Ok(reply),
+            other => Err(Trouble::BadReply(call.script.name, format!("{other:?}"))),
+        };
+        calls.iter().zip(answers).map(read).collect()
     }
 
     /// What an error means, and whether the link can go on.
@@ -298,6 +329,27 @@ impl Link {
             }
             answer => answer,
         }
+    }
+}
+
+impl Link {
+    /// Scripts are loaded first: one that is missing in mid-transaction would be left out.
+    async fn eval_together(&self, calls: &[Call]) -> Result<Vec<Value>, RedisError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let mut connection = self.connections[turn].clone();
+        let mut load = redis::pipe();
+        let mut transaction = redis::pipe();
+        transaction.atomic();
+        let mut loaded: Vec<&str> = Vec::new();
+        for Call { script, keys, args } in calls {
+            if !loaded.contains(&script.name) {
+                load.cmd("SCRIPT").arg("LOAD").arg(script.source).ignore();
+                loaded.push(script.name);
+            }
+            transaction.cmd("EVALSHA").arg(script.sha()).arg(keys.len()).arg(keys).arg(args);
+        }
+        load.exec_async(&mut connection).await?;
+        transaction.query_async(&mut connection).await
     }
 }
 

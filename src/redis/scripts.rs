@@ -41,12 +41,16 @@ scripts! {
     BEGIN = "begin",
     /// Moves a hold's deadline.
     EXTEND = "extend",
-    /// Gives a hold's places back.
+    /// Ends a hold; its places come back after a delay.
     RELEASE = "release",
-    /// Ends holds past their deadline.
+    /// Ends holds past their deadline and frees what comes back.
     SWEEP = "sweep",
     /// Makes records follow Postgres.
     MIRROR = "mirror",
+    /// Puts an ask for places that come back in line.
+    ASK = "ask",
+    /// Takes asks out of the line.
+    UNASK = "unask",
     /// What is taken at one instant.
     SNAPSHOT = "snapshot",
     /// Kills places or moves allocations.

@@ -46,7 +46,7 @@ pub async fn compare(app: &App, event: EventId) -> Result<usize, Problem> {
     let mut differ: Vec<Uuid> = Vec::new();
     for (hold, order) in &orders {
         let behind = match records.get(hold) {
-            Some(record) => record.step < expected(order) || record.step == Step::Released,
+            Some(record) => record.step < expected(order) || record.step >= Step::Returning,
             None => true,
         };
         if behind {

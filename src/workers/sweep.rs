@@ -1,7 +1,9 @@
-//! Ends holds past their deadline, event by event, and hands on claims that hang.
+//! Ends holds past their deadline, event by event, gives what comes back to those who asked for it
+//! before it is free for all, and hands on claims that hang.
 
 use crate::app::App;
 use crate::catalog::store;
+use crate::holds::asks::serve;
 use crate::holds::rebuild;
 use crate::holds::redis as grips;
 use crate::http::problem::Problem;
@@ -41,5 +43,6 @@ pub async fn sweep(app: &App, event: EventId) -> Result<bool, Problem> {
     for (hold, record) in &swept.hanging {
         super::hang::resolve(app, &sale, *hold, record).await?;
     }
-    Ok(swept.more)
+    let served = swept.asks && serve::serve(app, &sale).await?;
+    Ok(swept.more || served)
 }

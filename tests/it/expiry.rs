@@ -11,7 +11,9 @@ use serde_json::json;
 
 use crate::support::bank::{Bank, intent_event};
 use crate::support::stage::time_to_pay_is_over;
-use crate::support::stage::{SHOW, at_rest, count, holds_are_over, keys, redis, sound};
+use crate::support::stage::{
+    SHOW, at_rest, count, holds_are_over, keys, redis, returns_are_due, sound,
+};
 use crate::support::{Answer, Buyer, Env, TestServer, hall, until};
 
 /// Approved, and the shop is never told.
@@ -27,10 +29,16 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
+        Self::whose_places_return_within(0).await
+    }
+
+    /// With a longest delay in seconds.
+    async fn whose_places_return_within(return_seconds: i32) -> Self {
         let mut env = Env::start().await;
         let mut bank = Bank::found(&mut env);
         // Two rows in front, with six seats each.
-        let event = env.event(&Seed::new(SHOW, &hall(4, 6, 0))).await;
+        let hall = hall(4, 6, 0);
+        let event = env.event(&Seed { return_seconds, ..Seed::new(SHOW, &hall) }).await;
         let server = env.server().await;
         bank.open(&server.url).await;
         let offer = server.buyer().await.offer(SHOW, "front").await;
@@ -83,6 +91,7 @@ impl Shop {
             drop(refunds::run_once(app).await);
             drop(mirror::run_once(app).await);
             holds_are_over(&self.env).await;
+            returns_are_due(&self.env).await;
             drop(sweep::run_once(app).await);
             let left = "SELECT (SELECT count(*) FROM mirror) + (SELECT count(*) FROM orders
                 WHERE event_id = $1 AND status IN ('open', 'cancelling', 'late', 'refund_due'))";
@@ -239,6 +248,19 @@ async fn late_money_takes_the_same_places_if_they_are_free() {
         assert_eq!(ada.order(&order.id()).await.body["status"], "paid");
         shop.end().await;
     }
+}
+
+#[tokio::test]
+async fn late_money_takes_its_places_before_they_have_come_back_to_anybody() {
+    let shop = Shop::whose_places_return_within(600).await;
+    let (ada, eve) = (shop.server.buyer().await, shop.server.buyer().await);
+    let order = shop.late(&ada, &[0, 1], false).await;
+    eve.hold_places(SHOW, &shop.offer, "k", &[0, 1]).await.expect(409);
+    shop.reconcile().await;
+    shop.drive().await;
+    let paid = ada.order(&order.id()).await;
+    assert_eq!((paid.body["status"].as_str(), paid.places()), (Some("paid"), vec![0, 1]));
+    shop.end().await;
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod misbehaving_provider;
 mod organizers;
 mod path;
 mod proof;
+mod returns;
 mod scripts;
 mod support;
 mod waiting_room;

@@ -153,13 +153,14 @@ impl Drawer {
     }
 }
 
-/// The counters as live records make them.
+/// The counters as live records make them. What comes back counts for nobody any more.
 fn recount(pair: &Pair) -> HashMap<String, i64> {
     let mut accounts: HashMap<AccountId, i64> = HashMap::new();
     let mut offers: HashMap<i16, i64> = HashMap::new();
     let mut promos: HashMap<i32, i64> = HashMap::new();
     let mut steps: HashMap<&str, i64> = HashMap::new();
-    for (_, record) in pair.view.live() {
+    let counting = pair.view.live().filter(|(_, record)| record.step != Step::Returning);
+    for (_, record) in counting {
         let n = i64::try_from(record.places.len()).unwrap_or(0);
         *accounts.entry(record.account).or_default() += n;
         for held in &record.places {

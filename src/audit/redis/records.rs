@@ -57,7 +57,8 @@ pub const CHECKS: &[Comparison] = &[
         about: About {
             invariant: "17",
             name: "every record has its clock",
-            proves: "held records have a deadline, claiming ones are watched, tombstones end",
+            proves: "held and returning records have a deadline, claiming ones are watched, \
+                     tombstones end",
         },
         when: When::Always,
         compares: Compares::Redis,
@@ -67,7 +68,8 @@ pub const CHECKS: &[Comparison] = &[
         about: About {
             invariant: "17",
             name: "records in time",
-            proves: "no held record outlives its deadline, no claiming one the resolver's bound",
+            proves: "no held record outlives its deadline, no claiming one the resolver's bound, no \
+                     place the delay of its return",
         },
         when: When::AtRest,
         compares: Compares::Redis,
@@ -84,7 +86,11 @@ pub const CHECKS: &[Comparison] = &[
             let claiming = claiming.map(|(id, since)| {
                 Finding::new(&id, format!("hold {id} is claiming since {since} ms"))
             });
-            held.chain(claiming).collect()
+            let returning = pair.view.returning.iter().filter(|(_, due)| late(**due));
+            let returning = returning.map(|(id, due)| {
+                Finding::new(&id, format!("the places of hold {id} were to be free at {due} ms"))
+            });
+            held.chain(claiming).chain(returning).collect()
         },
     },
 ];
@@ -130,6 +136,7 @@ fn clocks(pair: &Pair) -> Vec<Finding> {
         let (clock, watched) = match record.step {
             Step::Held => ("deadline", view.deadlines.get(id) == Some(&record.deadline_ms)),
             Step::Claiming => ("watch on its claim", view.claiming.contains_key(id)),
+            Step::Returning => ("end of its delay", view.returning.contains_key(id)),
             Step::Released => ("end as a tombstone", view.tombs.contains_key(id)),
             Step::Claimed | Step::Sold => continue,
         };
@@ -141,6 +148,7 @@ fn clocks(pair: &Pair) -> Vec<Finding> {
     let watches = [
         (&view.deadlines, Step::Held, "deadlines"),
         (&view.claiming, Step::Claiming, "claims under way"),
+        (&view.returning, Step::Returning, "places that come back"),
         (&view.tombs, Step::Released, "tombstones"),
     ];
     for (ids, step, name) in watches {

@@ -32,6 +32,7 @@ pub struct View {
     /// By id, in milliseconds.
     pub deadlines: HashMap<String, i64>,
     pub claiming: HashMap<String, i64>,
+    pub returning: HashMap<String, i64>,
     pub tombs: HashMap<String, i64>,
     pub counts: HashMap<String, i64>,
     pub stretches: Vec<u8>,
@@ -51,7 +52,7 @@ impl View {
         let info: ::redis::InfoDict = cmd("INFO").arg("server").query_async(connection).await?;
         let mut ask = pipe();
         ask.atomic().cmd("TIME").hgetall(&keys.head).hgetall(&keys.holds).hgetall(&keys.counts);
-        for zset in [&keys.deadlines, &keys.claiming, &keys.tombs] {
+        for zset in [&keys.deadlines, &keys.claiming, &keys.returning, &keys.tombs] {
             ask.zrange_withscores(zset, 0, -1);
         }
         for string in [&keys.taken, &keys.kills, &keys.stretches, &keys.hints] {
@@ -78,6 +79,7 @@ impl View {
         view.counts = answers.next()?;
         view.deadlines = answers.scores()?;
         view.claiming = answers.scores()?;
+        view.returning = answers.scores()?;
         view.tombs = answers.scores()?;
         view.taken = answers.bytes()?;
         view.kills = answers.bytes()?;

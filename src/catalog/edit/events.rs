@@ -68,6 +68,8 @@ pub struct EventTerms {
     pub hold_max_seconds: i32,
     /// How long a claim waits for its payment, in seconds.
     pub pay_seconds: i32,
+    /// Longest delay until places that come back are free, in seconds.
+    pub return_seconds: i32,
     /// Whether choices that strand a single seat are refused.
     pub orphan_rule: bool,
     /// Whether only buyers who have signed in can hold places.
@@ -84,6 +86,7 @@ impl From<&Event> for EventTerms {
             hold_seconds: event.hold_seconds,
             hold_max_seconds: event.hold_max_seconds,
             pay_seconds: event.pay_seconds,
+            return_seconds: event.return_seconds,
             orphan_rule: event.orphan_rule,
             needs_account: event.needs_account,
         }
@@ -119,8 +122,8 @@ pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Probl
     let made = sqlx::query!(
         "INSERT INTO events (id, organizer_id, venue_id, slug, currency, name, description,
                              starts_at, account_limit, hold_seconds, hold_max_seconds,
-                             pay_seconds, orphan_rule, needs_account)
-         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+                             pay_seconds, orphan_rule, needs_account, return_seconds)
+         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
          FROM venues v WHERE v.id = $3 AND v.organizer_id = $2",
         event.id.0,
         event.organizer.0,
@@ -135,7 +138,8 @@ pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Probl
         terms.hold_max_seconds,
         terms.pay_seconds,
         terms.orphan_rule,
-        terms.needs_account
+        terms.needs_account,
+        terms.return_seconds
     )
     .execute(&mut *pg)
     .await
@@ -162,7 +166,7 @@ pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> 
     sqlx::query!(
         "UPDATE events SET name = $2, description = $3, starts_at = $4, account_limit = $5,
                            hold_seconds = $6, hold_max_seconds = $7, pay_seconds = $8,
-                           orphan_rule = $9, needs_account = $10
+                           orphan_rule = $9, needs_account = $10, return_seconds = $11
          WHERE id = $1",
         event.0,
         terms.name,
@@ -173,7 +177,8 @@ pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> 
         terms.hold_max_seconds,
         terms.pay_seconds,
         terms.orphan_rule,
-        terms.needs_account
+        terms.needs_account,
+        terms.return_seconds
     )
     .execute(edit.pg())
     .await?;

@@ -29,6 +29,8 @@ use crate::organizers::rules::{self, Patch};
 const HOLD_SECONDS: i32 = 480;
 const HOLD_MAX_SECONDS: i32 = 1_200;
 const PAY_SECONDS: i32 = 900;
+/// Longest delay until places that come back are free unless an event says otherwise, in seconds.
+const RETURN_SECONDS: i32 = 10;
 
 /// An event to be made.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -62,6 +64,10 @@ pub struct EventRequest {
     /// How long a claim waits for its payment, in seconds; 900 if left out.
     #[serde(default)]
     pub pay_seconds: Option<i32>,
+    /// Places that come back are free after a random delay below this, in seconds; 10 if left
+    /// out, 0 is at once.
+    #[serde(default)]
+    pub return_seconds: Option<i32>,
     /// Whether choices that strand a single seat are refused; yes if left out.
     #[serde(default)]
     pub orphan_rule: Option<bool>,
@@ -102,6 +108,10 @@ pub struct EventChange {
     #[serde(default)]
     #[schema(value_type = Option<i32>)]
     pub pay_seconds: Patch<i32>,
+    /// Places that come back are free after a random delay below this, in seconds; 0 is at once.
+    #[serde(default)]
+    #[schema(value_type = Option<i32>)]
+    pub return_seconds: Patch<i32>,
     /// Whether choices that strand a single seat are refused.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
@@ -123,6 +133,7 @@ fn checked(terms: EventTerms) -> Result<EventTerms, Problem> {
     rules::within("/hold_seconds", terms.hold_seconds, &rules::HOLD_SECONDS)?;
     rules::within("/hold_max_seconds", terms.hold_max_seconds, &rules::HOLD_MAX_SECONDS)?;
     rules::within("/pay_seconds", terms.pay_seconds, &rules::PAY_SECONDS)?;
+    rules::within("/return_seconds", terms.return_seconds, &rules::RETURN_SECONDS)?;
     if terms.hold_max_seconds < terms.hold_seconds {
         return Err(Problem::field("/hold_max_seconds", "must not be less than hold_seconds"));
     }
@@ -159,6 +170,7 @@ pub async fn create(
         hold_seconds: request.hold_seconds.unwrap_or(HOLD_SECONDS),
         hold_max_seconds: request.hold_max_seconds.unwrap_or(HOLD_MAX_SECONDS),
         pay_seconds: request.pay_seconds.unwrap_or(PAY_SECONDS),
+        return_seconds: request.return_seconds.unwrap_or(RETURN_SECONDS),
         orphan_rule: request.orphan_rule.unwrap_or(true),
         needs_account: request.needs_account,
     })?;
@@ -285,6 +297,7 @@ pub async fn update(
     change.hold_seconds.apply(&mut terms.hold_seconds);
     change.hold_max_seconds.apply(&mut terms.hold_max_seconds);
     change.pay_seconds.apply(&mut terms.pay_seconds);
+    change.return_seconds.apply(&mut terms.return_seconds);
     change.orphan_rule.apply(&mut terms.orphan_rule);
     change.needs_account.apply(&mut terms.needs_account);
     edit::update(&mut event, &checked(terms)?).await?;

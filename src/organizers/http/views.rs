@@ -40,6 +40,8 @@ pub struct OwnEventView {
     pub hold_max_seconds: i32,
     /// How long a claim waits for its payment, in seconds.
     pub pay_seconds: i32,
+    /// Places that come back are free after a random delay below this, in seconds.
+    pub return_seconds: i32,
     /// Whether choices that strand a single seat are refused.
     pub orphan_rule: bool,
     /// Whether holds need a signed-in session.
@@ -142,6 +144,7 @@ impl OwnEventView {
             hold_seconds: event.hold_seconds,
             hold_max_seconds: event.hold_max_seconds,
             pay_seconds: event.pay_seconds,
+            return_seconds: event.return_seconds,
             orphan_rule: event.orphan_rule,
             needs_account: event.needs_account,
             version: event.version,

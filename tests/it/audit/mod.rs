@@ -112,6 +112,7 @@ impl World {
             "@taken" => keys.taken.clone(),
             "@holds" => keys.holds.clone(),
             "@deadlines" => keys.deadlines.clone(),
+            "@returning" => keys.returning.clone(),
             "@claiming" => keys.claiming.clone(),
             "@counts" => keys.counts.clone(),
             "@stretches" => keys.stretches.clone(),

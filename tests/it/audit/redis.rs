@@ -92,6 +92,16 @@ pub const CASES: &[Case] = &[
     case("no_watch", &["every record has its clock"], &["DEL @claiming"]),
     case("false_watch", &["every record has its clock"], &["ZADD @deadlines 1 *1"]),
     case("overdue", &["records in time"], &["ZADD @claiming 1000 *claiming"]),
+    case(
+        "return_unwatched",
+        &["every record has its clock", "counters in Redis"],
+        &["EDIT held h| b|", "ZREM @deadlines *held"],
+    ),
+    case(
+        "return_overdue",
+        &["records in time", "counters in Redis"],
+        &["EDIT held h| b|", "ZREM @deadlines *held", "ZADD @returning 1000 *held"],
+    ),
     case("counter", &["counters in Redis"], &["HINCRBY @counts o:1 1"]),
     case(
         "counter_sold",

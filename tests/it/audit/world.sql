@@ -15,9 +15,9 @@ FROM (VALUES (1, 1100::bigint, '{0,1}'::integer[]), (2, 1100, '{2,3}'), (3, 1100
 INSERT INTO venues (id, organizer_id, name, address, time_zone)
 SELECT :event, id, 'Hall', '', 'UTC' FROM organizers;
 INSERT INTO events (id, organizer_id, venue_id, slug, name, starts_at, currency, status,
-                    account_limit, orphan_rule)
+                    account_limit, orphan_rule, return_seconds)
 SELECT :event, id, :event, 'audited', 'Audited', now() + interval '9 days', 'EUR', 'on_sale', 6,
-       false
+       false, 0
 FROM organizers;
 INSERT INTO epochs (event_id, epoch) VALUES (:event, 3);
 INSERT INTO channels (event_id, channel, code, name)

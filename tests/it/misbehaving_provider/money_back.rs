@@ -48,7 +48,11 @@ async fn refunds_made_at_the_bank_void_the_tickets_once_all_is_back() {
     shop.becomes(&order, "refunded").await;
     assert_eq!(shop.tickets(&order).await, ["void", "void"]);
     let other = shop.server.buyer().await;
-    other.hold_places(SHOW, &shop.offer, "k", &order.places()).await.expect(201);
+    // Redis follows the commit that the order shows already.
+    until("the places are free", || async {
+        other.hold_places(SHOW, &shop.offer, "k", &order.places()).await.status == 201
+    })
+    .await;
     crate::support::stage::holds_are_over(&shop.env).await;
     onsale::workers::sweep::run_once(&shop.server.server.app).await.expect("swept");
     shop.end().await;

@@ -117,6 +117,7 @@ async fn every_field_is_checked_and_named() {
         ("hold_seconds", json!(4)),
         ("hold_max_seconds", json!(100)),
         ("pay_seconds", json!(86_401)),
+        ("return_seconds", json!(601)),
     ];
     for (number, (field, value)) in events.into_iter().enumerate() {
         let answer = shop.post("events", &format!("e{number}"), with(field, value)).await;

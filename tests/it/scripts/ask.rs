@@ -128,6 +128,51 @@ pub fn account_id(number: u8) -> Uuid {
     Uuid::from_u128(0xacc0_0000 + u128::from(number))
 }
 
+/// A sweep, as the script is told it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    pub most: usize,
+    pub tomb: i64,
+    pub hanging: i64,
+    /// The bound of the delay of what ends.
+    pub delay: i64,
+    pub asks_follow: bool,
+    /// A returning record whose places are free now.
+    pub now: Option<Uuid>,
+}
+
+impl Sweep {
+    /// Of all there is, which comes back at once.
+    pub fn all() -> Self {
+        let (most, hanging) = (100, DAY_MS);
+        Self { most, tomb: DAY_MS, hanging, delay: 0, asks_follow: false, now: None }
+    }
+}
+
+/// What everybody in line wishes for: text that the scripts don't read.
+pub const WISH: &str = "{\"wish\":\"a|b\"}";
+
+/// An ask for places that come back, as the script is told it.
+#[derive(Clone, Debug)]
+pub struct InLine {
+    pub id: Uuid,
+    pub hold: Uuid,
+    pub digest: String,
+    pub account: Uuid,
+    pub levels: String,
+    pub life: i64,
+    pub most: usize,
+}
+
+impl InLine {
+    /// For a day, for the best price level.
+    pub fn new(account: u8) -> Self {
+        let (id, hold) = (Uuid::now_v7(), Uuid::now_v7());
+        let (digest, levels) = ("d1".into(), "0".into());
+        Self { id, hold, digest, account: account_id(account), levels, life: DAY_MS, most: 3 }
+    }
+}
+
 /// An order, as the mirror script is told it.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -186,6 +231,8 @@ impl World {
             &keys.stretches,
             &keys.hints,
             &keys.kills,
+            &keys.returning,
+            &keys.asks,
         ];
         self.ask(&scripts::HOLD, &keys, &args).await
     }
@@ -204,23 +251,38 @@ impl World {
         self.ask(&scripts::EXTEND, &keys, &args).await
     }
 
-    /// `account`: none is the system.
-    pub async fn release(&self, epoch: i32, id: Uuid, account: Option<Uuid>, tomb: i64) -> Reply {
+    /// `account`: none is the system; `delay`: its bound.
+    pub async fn release(&self, epoch: i32, id: Uuid, account: Option<Uuid>, delay: i64) -> Reply {
         let (account, states) = match account {
             Some(account) => (account.to_string(), "h"),
             None => ("*".to_owned(), "hg"),
         };
-        let args = args![epoch, id, account, states, tomb];
-        self.ask(&scripts::RELEASE, &self.record_keys(), &args).await
+        let args = args![epoch, id, account, states, Uuid::now_v7(), delay];
+        let keys = &self.sale.keys;
+        let keys = [
+            &*keys.head,
+            &keys.holds,
+            &keys.deadlines,
+            &keys.claiming,
+            &keys.counts,
+            &keys.returning,
+        ];
+        self.ask(&scripts::RELEASE, &keys, &args).await
     }
 
-    pub async fn sweep(&self, epoch: i32, most: usize, tomb: i64, hanging: i64) -> Reply {
-        let args = args![epoch, most, tomb, hanging];
-        self.ask(&scripts::SWEEP, &self.record_keys(), &args).await
+    pub async fn sweep(&self, epoch: i32, how: &Sweep) -> Reply {
+        let Sweep { most, tomb, hanging, delay, asks_follow, now } = how;
+        let now = now.map(|id| id.to_string()).unwrap_or_default();
+        let secret = Uuid::now_v7();
+        let args = args![epoch, most, tomb, hanging, secret, delay, u8::from(*asks_follow), now];
+        let asks = &*self.sale.keys.asks;
+        let keys = [&self.record_keys()[..], &[asks]].concat();
+        self.ask(&scripts::SWEEP, &keys, &args).await
     }
 
-    pub async fn mirror(&self, epoch: i32, entries: &[Entry], tomb: i64) -> Reply {
-        let mut args = args![epoch, tomb];
+    /// `delay`: the bound of what is released.
+    pub async fn mirror(&self, epoch: i32, entries: &[Entry], tomb: i64, delay: i64) -> Reply {
+        let mut args = args![epoch, tomb, Uuid::now_v7(), delay];
         for entry in entries {
             let promo = entry.promo.map(|promo| promo.to_string()).unwrap_or_default();
             let places = places_text(&entry.places);
@@ -276,7 +338,24 @@ impl World {
         self.ask(&scripts::SNAPSHOT, &keys, &[epoch.to_string(), seq.into()]).await
     }
 
-    fn record_keys(&self) -> [&str; 8] {
+    pub async fn queue(&self, epoch: i32, new: &InLine) -> Reply {
+        let InLine { id, hold, digest, account, levels, life, most } = new;
+        let keys = &self.sale.keys;
+        let keys = [&*keys.head, &keys.asks, &keys.holds, &keys.asked];
+        let args = args![epoch, id, hold, digest, account, levels, life, most, WISH];
+        self.ask(&scripts::ASK, &keys, &args).await
+    }
+
+    /// `account`: none is the system.
+    pub async fn unask(&self, epoch: i32, account: Option<Uuid>, ids: &[Uuid]) -> Reply {
+        let account = account.map_or_else(|| "*".to_owned(), |account| account.to_string());
+        let mut args = args![epoch, account];
+        args.extend(ids.iter().map(Uuid::to_string));
+        let keys = &self.sale.keys;
+        self.ask(&scripts::UNASK, &[&keys.head, &keys.asks, &keys.asked], &args).await
+    }
+
+    fn record_keys(&self) -> [&str; 9] {
         let keys = &self.sale.keys;
         [
             &keys.head,
@@ -287,6 +366,7 @@ impl World {
             &keys.counts,
             &keys.hints,
             &keys.tombs,
+            &keys.returning,
         ]
     }
 }

@@ -6,6 +6,7 @@ use onsale::catalog::Stretch;
 use onsale::catalog::listing::bit;
 use onsale::holds::record::{Record, Step};
 
+use super::judge::now_ms;
 use super::world::Dump;
 
 impl Dump {
@@ -56,6 +57,7 @@ impl Dump {
         self.audit_sets(&records);
         self.audit_counts(&records);
         self.audit_hints(stretches);
+        self.audit_asks();
     }
 
     fn audit_places(&self, records: &BTreeMap<String, Record>) {
@@ -65,6 +67,8 @@ impl Dump {
                 assert!(record.places.is_empty() && record.opaque.is_empty(), "a full tombstone");
             } else {
                 assert!(!record.places.is_empty(), "{id} lists nothing");
+                let over = record.step == Step::Returning;
+                assert!(!over || (record.opaque.is_empty() && record.promo.is_none()), "{id}");
             }
             for held in &record.places {
                 assert!(listed.insert(held.place), "place {} is in two records", held.place);
@@ -87,11 +91,34 @@ impl Dump {
         assert_eq!(claiming, ids(&self.claiming), "claiming");
         let released: BTreeSet<String> = of(Step::Released).map(|(id, _)| id).collect();
         assert_eq!(released, ids(&self.tombs), "tombstones");
+        let returning: BTreeSet<String> = of(Step::Returning).map(|(id, _)| id).collect();
+        assert_eq!(returning, ids(&self.returning), "what comes back");
+    }
+
+    /// Whoever is in line has a record and is known by account and level, and nobody else is.
+    fn audit_asks(&self) {
+        let mut expected = BTreeSet::new();
+        for id in self.asks.keys() {
+            let record = self.asked.get(id).unwrap_or_else(|| panic!("{id} has no record"));
+            let parts: Vec<&str> = record.splitn(4, '|').collect();
+            expected.insert(id.clone());
+            for level in parts[2].split(',') {
+                let guard = format!("{}:{level}", parts[0]);
+                assert_eq!(self.asked.get(&guard), Some(id), "{guard}");
+                assert!(expected.insert(guard), "one ask per account and level");
+            }
+        }
+        assert_eq!(self.asked.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    }
+
+    /// Whether somebody asks for places that come back.
+    pub fn is_asked(&self) -> bool {
+        self.asks.values().any(|until| *until > now_ms())
     }
 
     fn audit_counts(&self, records: &BTreeMap<String, Record>) {
         let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-        for record in records.values().filter(|record| record.step != Step::Released) {
+        for record in records.values().filter(|record| record.step < Step::Returning) {
             let n = i64::try_from(record.places.len()).expect("few places");
             *counts.entry(format!("a:{}", record.account)).or_default() += n;
             for held in &record.places {

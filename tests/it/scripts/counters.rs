@@ -7,7 +7,7 @@ use onsale::holds::record::{self, HeldPlace, OfferPrices, PriceSnapshot, parse_p
 use onsale::holds::redis::Reply;
 use proptest::prelude::*;
 
-use super::ask::{Ask, Line, account_id};
+use super::ask::{Ask, Line, Sweep, account_id};
 use super::world::{EPOCH, Server, World};
 
 const TASKS: u8 = 100;
@@ -49,6 +49,7 @@ async fn a_tier_ends_within_a_hold() {
     assert_eq!([tiers(&first), tiers(&second)].concat(), [0, 0, 0, 0, 0, 1]);
     // What comes back is sold at the early price again: the count is what was sold.
     world.release(EPOCH, ask.id, None, 0).await;
+    world.sweep(EPOCH, &Sweep::all()).await;
     let third = world.hold(&Ask::new(2, vec![line(), line()])).await;
     assert_eq!(tiers(&third), [0, 0, 1, 1, 1, 1]);
     world.end().await;

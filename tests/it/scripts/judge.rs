@@ -77,7 +77,9 @@ impl Judge<'_> {
     }
 
     fn due(&self) -> u8 {
-        u8::from(self.before.deadlines.values().any(|deadline| *deadline <= now_ms()))
+        let due = |times: &BTreeMap<String, i64>| times.values().any(|time| *time <= now_ms());
+        let asks = self.before.is_asked();
+        u8::from(due(&self.before.deadlines) || (!asks && due(&self.before.returning)))
     }
 
     /// Refusals that don't depend on what best available finds.
@@ -89,7 +91,7 @@ impl Judge<'_> {
         if let Some(record) = self.before.records().get(&ask.id.to_string()) {
             return Some(match record.step {
                 _ if record.digest != ask.digest => words(&[&"mismatch"]),
-                Step::Released => words(&[&"finished"]),
+                Step::Returning | Step::Released => words(&[&"finished"]),
                 _ => words(&[&"again", &self.before.holds[&ask.id.to_string()]]),
             });
         }

@@ -1,10 +1,12 @@
 //! What every other script must do, by its header: the expected answer, and the expected state.
 
+use std::collections::BTreeMap;
+
 use onsale::catalog::listing;
 use onsale::holds::record::{Record, Step};
 use uuid::Uuid;
 
-use super::ask::Entry;
+use super::ask::{Entry, InLine, Sweep, WISH};
 use super::judge::now_ms;
 use super::world::{Dump, EPOCH};
 
@@ -27,7 +29,9 @@ impl Dump {
     pub fn timeless(&self) -> Self {
         let mut same = self.decided();
         same.claiming.values_mut().for_each(|since| *since = 0);
+        same.returning.values_mut().for_each(|due| *due = 0);
         same.tombs.values_mut().for_each(|until| *until = 0);
+        same.asks.values_mut().for_each(|until| *until = 0);
         same
     }
 
@@ -46,10 +50,9 @@ impl Dump {
         self.claiming.remove(id);
     }
 
-    /// Frees all that a live record lists, and leaves a tombstone.
-    fn end_record(&mut self, id: &str, record: &Record) {
+    /// Ends a record for its buyer: it counts no more, and its places come back at this time.
+    fn end_record(&mut self, id: &str, record: &Record, due: i64) {
         for held in &record.places {
-            clear_bit(&mut self.taken, held.place);
             self.add(format!("o:{}", held.offer), -1);
         }
         let n = i64::try_from(record.places.len()).unwrap();
@@ -66,10 +69,21 @@ impl Dump {
             Step::Sold => self.add("s".into(), -n),
             _ => {}
         }
-        let tombstone =
-            Record { promo: None, places: vec![], opaque: String::new(), ..record.clone() };
-        self.set_step(id, &tombstone, Step::Released);
-        self.tombs.insert(id.into(), 0);
+        let over = Record { promo: None, opaque: String::new(), ..record.clone() };
+        self.set_step(id, &over, Step::Returning);
+        self.returning.insert(id.into(), due);
+    }
+
+    /// Frees all that a returning record lists, and leaves a tombstone until then.
+    fn free_record(&mut self, id: &str, tomb: i64) {
+        let record = self.records().remove(id).expect("a returning record");
+        assert_eq!(record.step, Step::Returning);
+        for held in &record.places {
+            clear_bit(&mut self.taken, held.place);
+        }
+        self.set_step(id, &Record { places: vec![], ..record }, Step::Released);
+        self.returning.remove(id);
+        self.tombs.insert(id.into(), tomb);
     }
 
     pub fn after_begin(&self, epoch: i32, id: Uuid, account: Uuid) -> (Said, Self) {
@@ -82,7 +96,7 @@ impl Dump {
             return (said(&["foreign"]), after);
         }
         let word = match record.step {
-            Step::Released => return (said(&["gone"]), after),
+            Step::Returning | Step::Released => return (said(&["gone"]), after),
             Step::Claimed | Step::Sold => "claimed",
             Step::Claiming => "claiming",
             Step::Held if record.deadline_ms <= now_ms() => return (said(&["expired"]), after),
@@ -106,7 +120,7 @@ impl Dump {
             return said(&["foreign"]);
         }
         match record.step {
-            Step::Released => said(&["gone"]),
+            Step::Returning | Step::Released => said(&["gone"]),
             Step::Held if record.deadline_ms <= now_ms() => said(&["gone"]),
             Step::Held => {
                 let further = (now_ms() + by).min(record.created_ms + most) > record.deadline_ms;
@@ -126,7 +140,7 @@ impl Dump {
             return (said(&["foreign"]), after);
         }
         let may = match record.step {
-            Step::Released => return (said(&["gone"]), after),
+            Step::Returning | Step::Released => return (said(&["gone"]), after),
             Step::Held => true,
             Step::Claiming => account.is_none(),
             _ => false,
@@ -134,45 +148,64 @@ impl Dump {
         if !may {
             return (said(&["kept", record.step.letter()]), after);
         }
-        after.end_record(&id, &record);
-        after.raise_seq();
+        after.end_record(&id, &record, 0);
         (said(&["released", &record.places.len().to_string()]), after)
     }
 
-    /// Ties between equal deadlines are broken by id, as Redis does.
-    pub fn after_sweep(&self, epoch: i32, most: usize, tomb: i64, hanging: i64) -> (Said, Self) {
+    /// The first of what is due, as Redis sorts it: ties are broken by id.
+    fn due(times: &BTreeMap<String, i64>, most: usize) -> Vec<String> {
+        let mut due: Vec<_> = times.iter().filter(|(_, at)| **at <= now_ms()).collect();
+        due.sort_by_key(|(id, at)| (**at, (*id).clone()));
+        due.into_iter().map(|(id, _)| id.clone()).take(most).collect()
+    }
+
+    pub fn after_sweep(&self, epoch: i32, how: &Sweep) -> (Said, Self) {
         let mut after = self.clone();
         if epoch != EPOCH {
             return (said(&["stale"]), after);
         }
-        let mut due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now_ms()).collect();
-        due.sort_by_key(|(id, at)| (**at, (*id).clone()));
-        due.truncate(most);
+        let most = how.most;
+        let due = Self::due(&self.deadlines, most);
         let records = self.records();
-        for (id, _) in &due {
-            after.end_record(id, &records[*id]);
-            // Tombstones that live no time are forgotten by the same call.
-            after.tombs.insert((*id).clone(), now_ms() + tomb);
+        for id in &due {
+            // A delay of a day is over in no test; without one they are free by this call.
+            let record = &records[id];
+            let free_at = record.deadline_ms + how.delay;
+            after.end_record(id, record, free_at);
         }
-        if !due.is_empty() {
+        let now = how.now.map(|id| id.to_string()).filter(|id| after.returning.contains_key(id));
+        let asks = self.is_asked();
+        // Tombstones that live no time are forgotten by the same call.
+        let tomb = now_ms() + how.tomb;
+        if let Some(id) = &now {
+            after.free_record(id, tomb);
+        }
+        let free = !asks || how.asks_follow;
+        let back = if free { Self::due(&after.returning, most) } else { vec![] };
+        for id in &back {
+            after.free_record(id, tomb);
+        }
+        let freed = back.len() + usize::from(now.is_some());
+        if freed > 0 {
             after.raise_seq();
         }
-        let mut old: Vec<_> = after.tombs.iter().filter(|(_, until)| **until <= now_ms()).collect();
-        old.sort_by_key(|(id, until)| (**until, (*id).clone()));
-        let mut old: Vec<String> = old.into_iter().map(|(id, _)| id.clone()).collect();
-        old.truncate(most);
+        let old = Self::due(&after.tombs, most);
         for id in &old {
             after.tombs.remove(id);
             after.holds.remove(id);
         }
-        let hangs = self.claiming.values().filter(|since| **since <= now_ms() - hanging).count();
-        let more = due.len() == most || old.len() == most;
-        let said = [due.len(), old.len(), usize::from(more), hangs.min(most)];
+        let hangs = Self::due(
+            &self.claiming.iter().map(|(id, at)| (id.clone(), at + how.hanging)).collect(),
+            most,
+        );
+        let more = due.len() == most || back.len() == most || old.len() == most;
+        let flags = [usize::from(more), usize::from(asks)];
+        let said = [due.len(), freed, old.len(), flags[0], flags[1], hangs.len()];
         let words = std::iter::once("swept".to_owned());
         (words.chain(said.map(|n| n.to_string())).collect(), after)
     }
 
-    pub fn after_mirror(&self, epoch: i32, entries: &[Entry]) -> (Said, Self) {
+    pub fn after_mirror(&self, epoch: i32, entries: &[Entry], tomb: i64) -> (Said, Self) {
         let mut after = self.clone();
         if epoch != EPOCH {
             return (said(&["stale"]), after);
@@ -187,13 +220,13 @@ impl Dump {
                 _ => Step::Released,
             };
             match known {
-                Some(record) if record.step == Step::Released => {
+                Some(record) if record.step >= Step::Returning => {
                     if step != Step::Released {
                         conflicts.push(id);
                     }
                 }
                 Some(record) if step == Step::Released => {
-                    after.end_record(&id, &record);
+                    after.end_record(&id, &record, 0);
                     moved = true;
                 }
                 Some(record) if record.step < step => {
@@ -203,12 +236,14 @@ impl Dump {
                 }
                 Some(_) => {}
                 None if step == Step::Released => {}
-                None if entry.places.iter().any(|held| after.is_taken(held.place)) => {
-                    conflicts.push(id);
-                }
                 None => {
-                    after.write_order(&id, entry, step);
-                    moved = true;
+                    moved |= after.make_way(entry, now_ms() + tomb);
+                    if entry.places.iter().any(|held| after.is_taken(held.place)) {
+                        conflicts.push(id);
+                    } else {
+                        after.write_order(&id, entry, step);
+                        moved = true;
+                    }
                 }
             }
         }
@@ -216,6 +251,76 @@ impl Dump {
             after.raise_seq();
         }
         (said(&["mirrored", &conflicts.join(",")]), after)
+    }
+
+    /// What only waits to come back gives way to a claim. Whether there was anything.
+    fn make_way(&mut self, entry: &Entry, tomb: i64) -> bool {
+        let wanted: Vec<i32> = entry.places.iter().map(|held| held.place).collect();
+        let records = self.records();
+        let in_the_way = records.iter().filter(|(_, record)| {
+            record.step == Step::Returning
+                && record.places.iter().any(|held| wanted.contains(&held.place))
+        });
+        let mut any = false;
+        for (id, _) in in_the_way {
+            self.free_record(id, tomb);
+            any = true;
+        }
+        any
+    }
+
+    pub fn after_ask(&self, epoch: i32, new: &InLine) -> (Said, Self) {
+        let mut after = self.clone();
+        if epoch != EPOCH {
+            return (said(&["stale"]), after);
+        }
+        if self.holds.contains_key(&new.hold.to_string()) {
+            return (said(&["served"]), after);
+        }
+        for id in Self::due(&self.asks, usize::MAX) {
+            after.forget_ask(&id);
+        }
+        let id = new.id.to_string();
+        if let Some(record) = after.asked.get(&id) {
+            let same = record.split('|').nth(1) == Some(&new.digest);
+            return (said(&[if same { "again" } else { "mismatch" }]), after);
+        }
+        let guards: Vec<String> =
+            new.levels.split(',').map(|level| format!("{}:{level}", new.account)).collect();
+        if let Some(other) = guards.iter().find_map(|guard| after.asked.get(guard)) {
+            return (said(&["other", other]), after);
+        }
+        if after.asks.len() >= new.most {
+            return (said(&["full"]), after);
+        }
+        let record = format!("{}|{}|{}|{WISH}", new.account, new.digest, new.levels);
+        after.asked.insert(id.clone(), record);
+        after.asked.extend(guards.into_iter().map(|guard| (guard, id.clone())));
+        after.asks.insert(id, 0);
+        (said(&["waiting"]), after)
+    }
+
+    /// Whether it was there.
+    fn forget_ask(&mut self, id: &str) -> bool {
+        self.asked.retain(|_, value| value != id);
+        self.asks.remove(id);
+        self.asked.remove(id).is_some()
+    }
+
+    pub fn after_unask(&self, epoch: i32, account: Option<Uuid>, ids: &[Uuid]) -> (Said, Self) {
+        let mut after = self.clone();
+        if epoch != EPOCH {
+            return (said(&["stale"]), after);
+        }
+        let mut left = 0;
+        for id in ids.iter().map(Uuid::to_string) {
+            let owner = after.asked.get(&id).and_then(|record| record.split('|').next());
+            let account = account.map(|account| account.to_string());
+            if owner.is_some() && (account.is_none() || owner == account.as_deref()) {
+                left += usize::from(after.forget_ask(&id));
+            }
+        }
+        (said(&["left", &left.to_string()]), after)
     }
 
     fn promote(&mut self, id: &str, record: &Record, step: Step) {

@@ -8,7 +8,7 @@ use onsale::holds::redis::Reply;
 use onsale::redis::scripts::{self, Script};
 use uuid::Uuid;
 
-use super::ask::{Ask, DAY_MS, Entry, Line, account_id};
+use super::ask::{Ask, DAY_MS, Entry, InLine, Line, Sweep, account_id};
 use super::judge::now_ms;
 use super::world::{EPOCH, Server, World};
 
@@ -46,6 +46,7 @@ async fn every_reply_of_every_header_is_given() {
     let mut heard = Heard::default();
     let held = hold_refusals(&world, &mut heard).await;
     lives(&world, &mut heard, &held).await;
+    line(&world, &mut heard, &held).await;
     organizer(&mut world, &mut heard).await;
     for word in ["spent", "again"] {
         heard.expect(&scripts::SPEND, &world.spend("n").await, word);
@@ -107,7 +108,7 @@ async fn hold_refusals(world: &World, heard: &mut Heard) -> Ask {
     world.state(EPOCH, "on_sale").await;
     let gone = plain(vec![best(1)]);
     heard.expect(&scripts::HOLD, &world.hold(&gone).await, "held");
-    world.release(EPOCH, gone.id, None, DAY_MS).await;
+    world.release(EPOCH, gone.id, None, 0).await;
     heard.expect(&scripts::HOLD, &world.hold(&gone).await, "finished");
     first
 }
@@ -122,7 +123,7 @@ async fn lives(world: &World, heard: &mut Heard, held: &Ask) {
     heard.expect(&scripts::EXTEND, &extend(id, other, 1).await, "foreign");
     heard.expect(&scripts::EXTEND, &extend(id, owner, 1).await, "bound");
     heard.expect(&scripts::EXTEND, &extend(id, owner, DAY_MS).await, "held");
-    let release = |epoch, id, account| world.release(epoch, id, account, DAY_MS);
+    let release = |epoch, id, account| world.release(epoch, id, account, 0);
     heard.expect(&scripts::RELEASE, &release(OLD, id, None).await, "stale");
     heard.expect(&scripts::RELEASE, &release(EPOCH, nobody, None).await, "gone");
     heard.expect(&scripts::RELEASE, &release(EPOCH, id, Some(other)).await, "foreign");
@@ -130,8 +131,8 @@ async fn lives(world: &World, heard: &mut Heard, held: &Ask) {
     let due = Ask { ttl_ms: 0, ..Ask::new(3, vec![best(1)]) };
     world.hold(&due).await;
     heard.expect(&scripts::BEGIN, &world.begin(EPOCH, due.id, due.account).await, "expired");
-    heard.expect(&scripts::SWEEP, &world.sweep(OLD, 10, DAY_MS, 0).await, "stale");
-    let swept = world.sweep(EPOCH, 10, DAY_MS, 0).await;
+    heard.expect(&scripts::SWEEP, &world.sweep(OLD, &Sweep::all()).await, "stale");
+    let swept = world.sweep(EPOCH, &Sweep::all()).await;
     heard.expect(&scripts::SWEEP, &swept, "swept");
     assert_eq!(swept.number(1), Some(1));
 
@@ -141,8 +142,8 @@ async fn lives(world: &World, heard: &mut Heard, held: &Ask) {
     heard.expect(&scripts::BEGIN, &world.begin(EPOCH, id, owner).await, "claiming");
     heard.expect(&scripts::EXTEND, &extend(id, owner, 1).await, "claiming");
     heard.expect(&scripts::RELEASE, &release(EPOCH, id, Some(owner)).await, "kept");
-    let hanging = world.sweep(EPOCH, 10, DAY_MS, 0).await;
-    assert!(matches!(&hanging.0[4], redis::Value::Array(list) if list.len() == 2));
+    let hanging = world.sweep(EPOCH, &Sweep { hanging: 0, ..Sweep::all() }).await;
+    assert!(matches!(&hanging.0[6], redis::Value::Array(list) if list.len() == 2));
 
     let place = |place| HeldPlace { place, stretch: 0, offer: 0, tier: 0 };
     let order = |id, step| Entry {
@@ -152,12 +153,12 @@ async fn lives(world: &World, heard: &mut Heard, held: &Ask) {
         promo: None,
         places: vec![place(0), place(1)],
     };
-    heard.expect(&scripts::MIRROR, &world.mirror(OLD, &[order(id, 'c')], 0).await, "stale");
-    let followed = world.mirror(EPOCH, &[order(id, 'c')], DAY_MS).await;
+    heard.expect(&scripts::MIRROR, &world.mirror(OLD, &[order(id, 'c')], 0, 0).await, "stale");
+    let followed = world.mirror(EPOCH, &[order(id, 'c')], DAY_MS, 0).await;
     heard.expect(&scripts::MIRROR, &followed, "mirrored");
     heard.expect(&scripts::BEGIN, &world.begin(EPOCH, id, owner).await, "claimed");
     let rival = Uuid::now_v7();
-    let conflict = world.mirror(EPOCH, &[order(rival, 's'), order(id, 'r')], DAY_MS).await;
+    let conflict = world.mirror(EPOCH, &[order(rival, 's'), order(id, 'r')], DAY_MS, 0).await;
     assert_eq!(conflict.text(1), Some(rival.to_string().as_str()));
     heard.expect(&scripts::RELEASE, &release(EPOCH, id, None).await, "gone");
     let freed = Ask::new(4, vec![best(1)]);
@@ -165,7 +166,31 @@ async fn lives(world: &World, heard: &mut Heard, held: &Ask) {
     heard.expect(&scripts::RELEASE, &release(EPOCH, freed.id, None).await, "released");
 }
 
+/// All that ask and unask can say.
+async fn line(world: &World, heard: &mut Heard, held: &Ask) {
+    let first = InLine::new(1);
+    let asks = [
+        (OLD, first.clone(), "stale"),
+        (EPOCH, first.clone(), "waiting"),
+        (EPOCH, first.clone(), "again"),
+        (EPOCH, InLine { digest: "d2".into(), ..first.clone() }, "mismatch"),
+        (EPOCH, InLine { hold: held.id, ..InLine::new(2) }, "served"),
+        (EPOCH, InLine { levels: "1,0".into(), ..InLine::new(1) }, "other"),
+        (EPOCH, InLine { most: 1, ..InLine::new(2) }, "full"),
+    ];
+    for (epoch, ask, word) in asks {
+        heard.expect(&scripts::ASK, &world.queue(epoch, &ask).await, word);
+    }
+    heard.expect(&scripts::UNASK, &world.unask(OLD, None, &[first.id]).await, "stale");
+    let other = world.unask(EPOCH, Some(account_id(2)), &[first.id]).await;
+    assert_eq!(other.number(1), Some(0), "another's ask stays");
+    let left = world.unask(EPOCH, Some(account_id(1)), &[first.id]).await;
+    heard.expect(&scripts::UNASK, &left, "left");
+    assert_eq!(left.number(1), Some(1));
+}
+
 async fn organizer(world: &mut World, heard: &mut Heard) {
+    world.sweep(EPOCH, &Sweep::all()).await;
     heard.expect(&scripts::BLOCK, &world.block(OLD, false, "111", &[5]).await, "stale");
     heard.expect(&scripts::BLOCK, &world.block(EPOCH, true, "111", &[5]).await, "blocked");
     let sold = Ask::new(5, vec![Line::chosen(0, &[4])]);

@@ -30,16 +30,31 @@ pub enum Op {
     Release {
         id: u8,
         who: u8,
-        tomb: bool,
+        delay: bool,
     },
     Sweep {
         most: usize,
         tomb: bool,
         hanging: bool,
+        delay: bool,
+        asks_follow: bool,
+        now: Option<u8>,
     },
     Mirror {
         entries: Vec<(u8, u8, Vec<u8>)>,
         tomb: bool,
+        delay: bool,
+    },
+    Ask {
+        account: u8,
+        levels: u8,
+        known: Option<(u8, bool)>,
+        hold: Option<u8>,
+        over: bool,
+    },
+    Unask {
+        account: Option<u8>,
+        ids: Vec<u8>,
     },
     Block {
         letters: u8,
@@ -95,11 +110,14 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<u8>(), rare()).prop_map(|(id, stranger)| Op::Begin { id, stranger }),
         2 => (any::<u8>(), rare(), 0..900_000_i64, 0..900_000_i64)
             .prop_map(|(id, stranger, by, most)| Op::Extend { id, stranger, by, most }),
-        3 => (any::<u8>(), 0..4_u8, tomb()).prop_map(|(id, who, tomb)| Op::Release { id, who, tomb }),
-        2 => (1..4_usize, tomb(), any::<bool>())
-            .prop_map(|(most, tomb, hanging)| Op::Sweep { most, tomb, hanging }),
-        4 => (prop::collection::vec(entry, 1..4), tomb())
-            .prop_map(|(entries, tomb)| Op::Mirror { entries, tomb }),
+        3 => (any::<u8>(), 0..4_u8, rare())
+            .prop_map(|(id, who, delay)| Op::Release { id, who, delay }),
+        4 => sweep(),
+        4 => (prop::collection::vec(entry, 1..4), tomb(), rare())
+            .prop_map(|(entries, tomb, delay)| Op::Mirror { entries, tomb, delay }),
+        1 => ask(),
+        1 => (prop::option::of(0..3_u8), some())
+            .prop_map(|(account, ids)| Op::Unask { account, ids }),
         2 => (0..5_u8, any::<bool>(), some())
             .prop_map(|(letters, refuse, places)| Op::Block { letters, refuse, places }),
         1 => prop::bool::weighted(0.7).prop_map(Op::State),
@@ -108,6 +126,27 @@ fn op() -> impl Strategy<Value = Op> {
     ];
     let stale = plain.clone().prop_map(|op| Op::Stale(Box::new(op)));
     prop_oneof![30 => plain, 1 => stale]
+}
+
+fn sweep() -> impl Strategy<Value = Op> {
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), any::<bool>());
+    let now = prop::option::weighted(0.2, any::<u8>());
+    (1..4_usize, flags, now).prop_map(|(most, (tomb, hanging, delay, asks_follow), now)| {
+        Op::Sweep { most, tomb, hanging, delay, asks_follow, now }
+    })
+}
+
+fn ask() -> impl Strategy<Value = Op> {
+    let known = prop::option::weighted(0.2, (any::<u8>(), any::<bool>()));
+    let hold = prop::option::weighted(0.1, any::<u8>());
+    let over = prop::bool::weighted(0.3);
+    (0..3_u8, 0..3_u8, known, hold, over).prop_map(|(account, levels, known, hold, over)| Op::Ask {
+        account,
+        levels,
+        known,
+        hold,
+        over,
+    })
 }
 
 fn shape() -> impl Strategy<Value = Vec<(i32, i16, Class)>> {
@@ -155,7 +194,8 @@ async fn one_case(server: &Server, shape: &[(i32, i16, Class)], ops: Vec<Op>) {
     let neighbour = server.world(&[(8, 0, Class::Standard)]).await;
     let untouched = neighbour.dump().await;
     let world = server.world(shape).await;
-    let mut play = Play { before: world.dump().await, world, epoch: EPOCH, ids: vec![] };
+    let mut play =
+        Play { before: world.dump().await, world, epoch: EPOCH, ids: vec![], asks: vec![] };
     for op in ops {
         match op {
             Op::Stale(op) => {

@@ -4,8 +4,8 @@ use onsale::catalog::Class;
 use onsale::holds::record::HeldPlace;
 use uuid::Uuid;
 
-use super::ask::{DAY_MS, Entry, account_id};
-use super::judge::texts;
+use super::ask::{DAY_MS, Entry, InLine, Sweep, account_id};
+use super::judge::{now_ms, texts};
 use super::sequences::Op;
 use super::world::{Dump, EPOCH, World};
 
@@ -15,10 +15,12 @@ pub struct Play {
     pub before: Dump,
     pub epoch: i32,
     pub ids: Vec<Uuid>,
+    /// Asks that were ever in line.
+    pub asks: Vec<Uuid>,
 }
 
-fn tomb_ms(lives: bool) -> i64 {
-    if lives { DAY_MS } else { 0 }
+fn day_or_none(day: bool) -> i64 {
+    if day { DAY_MS } else { 0 }
 }
 
 impl Play {
@@ -27,9 +29,19 @@ impl Play {
             Op::Hold(wish) => self.hold(&wish).await,
             Op::Begin { id, stranger } => self.begin(id, stranger).await,
             Op::Extend { id, stranger, by, most } => self.extend(id, stranger, by, most).await,
-            Op::Release { id, who, tomb } => self.release(id, who, tomb_ms(tomb)).await,
-            Op::Sweep { most, tomb, hanging } => self.sweep(most, tomb_ms(tomb), hanging).await,
-            Op::Mirror { entries, tomb } => self.mirror(&entries, tomb_ms(tomb)).await,
+            Op::Release { id, who, delay } => self.release(id, who, day_or_none(delay)).await,
+            Op::Sweep { most, tomb, hanging, delay, asks_follow, now } => {
+                let (tomb, delay) = (day_or_none(tomb), day_or_none(delay));
+                let (hanging, now) = (day_or_none(!hanging), now.map(|id| self.id(id)));
+                self.sweep(&Sweep { most, tomb, hanging, delay, asks_follow, now }).await;
+            }
+            Op::Mirror { entries, tomb, delay } => {
+                self.mirror(&entries, day_or_none(tomb), day_or_none(delay)).await;
+            }
+            Op::Ask { account, levels, known, hold, over } => {
+                self.ask(account, levels, known, hold, over).await;
+            }
+            Op::Unask { account, ids } => self.unask(account, &ids).await,
             Op::Block { letters, refuse, places } => self.block(letters, refuse, &places).await,
             Op::State(open) => self.state(open).await,
             Op::Grow(units) => self.grow(units).await,
@@ -94,30 +106,87 @@ impl Play {
         self.compare(&after, "extend").await;
     }
 
-    async fn release(&mut self, id: u8, who: u8, tomb: i64) {
+    async fn release(&mut self, id: u8, who: u8, delay: i64) {
         let id = self.id(id);
         let account = (who > 0).then(|| self.owner(id, who == 1));
         for _ in 0..2 {
             let (expected, after) = self.before.after_release(self.epoch, id, account);
-            let reply = self.world.release(self.epoch, id, account, tomb).await;
+            let from = now_ms();
+            let reply = self.world.release(self.epoch, id, account, delay).await;
             assert_eq!(texts(&reply), expected);
             self.compare(&after, "release").await;
+            if reply.word() == Some("released") {
+                let due = self.before.returning[&id.to_string()];
+                assert!(due >= from && due <= now_ms() + delay, "{due} is not within {delay}");
+            }
         }
     }
 
-    async fn sweep(&mut self, most: usize, tomb: i64, hanging: bool) {
-        let age = if hanging { 0 } else { DAY_MS };
-        let (expected, after) = self.before.after_sweep(self.epoch, most, tomb, age);
-        let reply = self.world.sweep(self.epoch, most, tomb, age).await;
+    async fn sweep(&mut self, how: &Sweep) {
+        let (expected, after) = self.before.after_sweep(self.epoch, how);
+        let reply = self.world.sweep(self.epoch, how).await;
         let mut said = texts(&reply);
-        if let Some(redis::Value::Array(hanging)) = reply.0.get(4) {
-            said[4] = (hanging.len() / 2).to_string();
+        if let Some(redis::Value::Array(hanging)) = reply.0.get(6) {
+            said[6] = (hanging.len() / 2).to_string();
         }
         assert_eq!(said, expected);
         self.compare(&after, "sweep").await;
     }
 
-    async fn mirror(&mut self, drawn: &[(u8, u8, Vec<u8>)], tomb: i64) {
+    async fn ask(
+        &mut self,
+        account: u8,
+        levels: u8,
+        known: Option<(u8, bool)>,
+        hold: Option<u8>,
+        over: bool,
+    ) {
+        let mut new = InLine::new(account);
+        new.levels = ["0", "1", "0,1"][usize::from(levels)].into();
+        new.life = day_or_none(!over);
+        if let Some((known, same)) = known {
+            new.id = self.ask_id(known);
+            new.digest = if same { "d1".into() } else { "d2".into() };
+        }
+        if let Some(hold) = hold {
+            new.hold = self.id(hold);
+        }
+        for _ in 0..2 {
+            let (expected, after) = self.before.after_ask(self.epoch, &new);
+            let from = now_ms();
+            let reply = self.world.queue(self.epoch, &new).await;
+            let said = texts(&reply);
+            assert_eq!(said[..expected.len()], expected);
+            self.compare(&after, "ask").await;
+            if let "waiting" | "again" = said[0].as_str() {
+                let until = self.before.asks[&new.id.to_string()];
+                let line: Vec<_> = self.before.asks.iter().map(|(id, at)| (*at, id)).collect();
+                let mine = (until, &new.id.to_string());
+                let ahead = line.iter().filter(|other| **other < mine).count();
+                assert_eq!((&said[1], &said[3]), (&until.to_string(), &ahead.to_string()));
+                assert!(said[0] == "again" || (from..=now_ms()).contains(&(until - new.life)));
+            }
+        }
+        self.asks.push(new.id);
+    }
+
+    fn ask_id(&self, number: u8) -> Uuid {
+        let at = usize::from(number) % (self.asks.len() + 1);
+        self.asks.get(at).copied().unwrap_or_else(Uuid::now_v7)
+    }
+
+    async fn unask(&mut self, account: Option<u8>, ids: &[u8]) {
+        let ids: Vec<Uuid> = ids.iter().map(|id| self.ask_id(*id)).collect();
+        let account = account.map(account_id);
+        for _ in 0..2 {
+            let (expected, after) = self.before.after_unask(self.epoch, account, &ids);
+            let reply = self.world.unask(self.epoch, account, &ids).await;
+            assert_eq!(texts(&reply), expected);
+            self.compare(&after, "unask").await;
+        }
+    }
+
+    async fn mirror(&mut self, drawn: &[(u8, u8, Vec<u8>)], tomb: i64, delay: i64) {
         let mut entries: Vec<Entry> = Vec::new();
         for (id, step, picks) in drawn {
             let known = self.id(*id);
@@ -157,8 +226,8 @@ impl Play {
             entries.push(entry);
         }
         for _ in 0..2 {
-            let (expected, after) = self.before.after_mirror(self.epoch, &entries);
-            let reply = self.world.mirror(self.epoch, &entries, tomb).await;
+            let (expected, after) = self.before.after_mirror(self.epoch, &entries, tomb);
+            let reply = self.world.mirror(self.epoch, &entries, tomb, delay).await;
             assert_eq!(texts(&reply), expected);
             self.compare(&after, "mirror").await;
         }

@@ -95,6 +95,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         hold_seconds: 480,
         hold_max_seconds: 960,
         pay_seconds: 900,
+        return_seconds: 10,
         orphan_rule: true,
         waiting_room: false,
         needs_account: false,
@@ -132,18 +133,21 @@ pub struct Dump {
     pub holds: BTreeMap<String, String>,
     pub deadlines: BTreeMap<String, i64>,
     pub claiming: BTreeMap<String, i64>,
+    pub returning: BTreeMap<String, i64>,
     pub tombs: BTreeMap<String, i64>,
     pub counts: BTreeMap<String, i64>,
     pub stretches: Vec<u8>,
     pub hints: Vec<u8>,
+    pub asks: BTreeMap<String, i64>,
+    pub asked: BTreeMap<String, String>,
 }
 
 type Texts = BTreeMap<String, String>;
 type Numbers = BTreeMap<String, i64>;
 type Scores = Vec<(String, i64)>;
 type Bytes = Vec<u8>;
-type Whole =
-    (Texts, Bytes, Bytes, Bytes, Bytes, Texts, Scores, Scores, Scores, Numbers, Bytes, Bytes);
+type Bits = (Bytes, Bytes, Bytes, Bytes);
+type Sets = (Scores, Scores, Scores, Scores);
 
 impl World {
     /// Writes the event as a rebuild does, with these bits taken and allocated to channel 1.
@@ -186,33 +190,53 @@ impl World {
 
     pub async fn dump(&self) -> Dump {
         let keys = &self.sale.keys;
-        let mut pipe = redis::pipe();
-        pipe.atomic()
-            .hgetall(&keys.head)
+        let mut connection = self.connection.clone();
+        let (taken, kills, public, channel): Bits = redis::pipe()
             .get(&keys.taken)
             .get(&keys.kills)
             .get(keys.blocked(0))
             .get(keys.blocked(1))
-            .hgetall(&keys.holds)
+            .query_async(&mut connection)
+            .await
+            .expect("bitmaps");
+        let (deadlines, claiming, returning, tombs): Sets = redis::pipe()
             .zrange_withscores(&keys.deadlines, 0, -1)
             .zrange_withscores(&keys.claiming, 0, -1)
+            .zrange_withscores(&keys.returning, 0, -1)
             .zrange_withscores(&keys.tombs, 0, -1)
+            .query_async(&mut connection)
+            .await
+            .expect("sets");
+        let (head, holds, asked, counts): (Texts, Texts, Texts, Numbers) = redis::pipe()
+            .hgetall(&keys.head)
+            .hgetall(&keys.holds)
+            .hgetall(&keys.asked)
             .hgetall(&keys.counts)
+            .query_async(&mut connection)
+            .await
+            .expect("hashes");
+        let (stretches, hints, asks): (Bytes, Bytes, Scores) = redis::pipe()
             .get(&keys.stretches)
-            .get(&keys.hints);
-        let whole: Whole = pipe.query_async(&mut self.connection.clone()).await.expect("a dump");
+            .get(&keys.hints)
+            .zrange_withscores(&keys.asks, 0, -1)
+            .query_async(&mut connection)
+            .await
+            .expect("the rest");
         Dump {
-            head: whole.0,
-            taken: whole.1,
-            kills: whole.2,
-            blocked: vec![whole.3, whole.4],
-            holds: whole.5,
-            deadlines: whole.6.into_iter().collect(),
-            claiming: whole.7.into_iter().collect(),
-            tombs: whole.8.into_iter().collect(),
-            counts: whole.9,
-            stretches: whole.10,
-            hints: whole.11,
+            head,
+            taken,
+            kills,
+            blocked: vec![public, channel],
+            holds,
+            deadlines: deadlines.into_iter().collect(),
+            claiming: claiming.into_iter().collect(),
+            returning: returning.into_iter().collect(),
+            tombs: tombs.into_iter().collect(),
+            counts,
+            stretches,
+            hints,
+            asks: asks.into_iter().collect(),
+            asked,
         }
     }
 

@@ -196,6 +196,19 @@ pub async fn keys(env: &Env, ending: &str) -> Vec<String> {
     redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.expect("keys")
 }
 
+/// The delay of all that comes back is over: now, not later.
+pub async fn returns_are_due(env: &Env) {
+    let script = redis::Script::new(
+        "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+            redis.call('ZADD', KEYS[1], 1, id)
+        end",
+    );
+    let mut redis = redis(env).await;
+    for returning in keys(env, "returning").await {
+        let () = script.key(returning).invoke_async(&mut redis).await.expect("delays are over");
+    }
+}
+
 /// The time of all holds is over: now, not later.
 pub async fn holds_are_over(env: &Env) {
     let script = redis::Script::new(
