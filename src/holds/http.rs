@@ -354,7 +354,7 @@ fn answer(
     responses((status = 200, description = "The hold", body = HoldView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such hold of yours", body = ProblemBody),
-        (status = 410, description = "It is over", body = ProblemBody),
+        (status = 410, description = "`hold_gone`: it is over", body = ProblemBody),
         (status = 503, description = "`rebuilding`", body = ProblemBody))
 )]
 pub async fn read(
@@ -447,7 +447,7 @@ pub struct ExtendedView {
         (status = 404, description = "No such hold of yours", body = ProblemBody),
         (status = 409, description = "`extension_bound`: it lasts as long as it can; \
             `hold_in_checkout`: read `order`", body = ProblemBody),
-        (status = 410, description = "It is over", body = ProblemBody),
+        (status = 410, description = "`hold_gone`: it is over", body = ProblemBody),
         (status = 503, description = "`rebuilding`", body = ProblemBody))
 )]
 pub async fn extend(

@@ -41,7 +41,7 @@ pub enum Picture {
     params(("order" = OrderId, Path, description = "The order's id, which was its hold's"),
            ("ticket" = String, Path, description = "The place's number and the ticket's serial: \
                `4711-1`"),
-           ("format" = Picture, Path, description = "Of the picture"), LinkQuery),
+           ("format" = inline(Picture), Path, description = "Of the picture"), LinkQuery),
     responses((status = 200, description = "The picture", content((String = "image/svg+xml"),
                                                                   ("image/png"))),
         (status = 404, description = "No such valid ticket of yours", body = ProblemBody))

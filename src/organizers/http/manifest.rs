@@ -31,9 +31,11 @@ pub enum JsonFormat {
 
 /// How a file is to be read.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ImportQuery {
     /// Which JSON it is, if it is JSON; `own` if left out.
+    #[param(inline)]
     pub format: Option<JsonFormat>,
 }
 
@@ -49,9 +51,11 @@ pub enum ExportFormat {
 
 /// How a manifest is to be written.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ExportQuery {
     /// `json` if left out.
+    #[param(inline)]
     pub format: Option<ExportFormat>,
 }
 

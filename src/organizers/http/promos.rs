@@ -104,6 +104,7 @@ pub struct PromoPage {
 
 /// Where a page of promo codes begins.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PromoQuery {
     /// The `next` of the page before.
