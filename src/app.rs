@@ -20,8 +20,8 @@ use crate::config::{Config, ProviderName};
 use crate::db::batch::Batcher;
 use crate::holds::availability::Availability;
 use crate::holds::rebuild;
+use crate::http::limits;
 use crate::http::problem::{Code, Problem};
-use crate::http::rate_limit::PerAddress;
 use crate::ids::{EventId, OrderId};
 use crate::keyring::Keyring;
 use crate::mail::{self, Mailer};
@@ -84,12 +84,12 @@ pub struct App {
     pub streams: Arc<Semaphore>,
     /// Work that a client going away doesn't cancel; waited for at shutdown.
     pub tasks: TaskTracker,
+    /// The process is about to stop: it is not ready any more, but still answers.
+    pub stopping: CancellationToken,
     /// The process takes no new connections.
     pub draining: CancellationToken,
     /// Tells everything to end.
     pub stop: CancellationToken,
-    /// Requests per client address.
-    pub per_address: PerAddress,
     /// The waiting rooms.
     pub rooms: Arc<Rooms>,
     /// What everybody in them is told.
@@ -110,6 +110,8 @@ pub struct App {
     pub node: Uuid,
     /// What decides how hard proofs of work are.
     pub proofs: Watch,
+    /// How much anybody may ask for.
+    pub limits: limits::Node,
     /// Events being rebuilt by this process.
     pub rebuilding: DashMap<EventId, ()>,
     /// Turns at rebuilding.
@@ -216,6 +218,7 @@ impl App {
             drawers: DashMap::new(),
             streams: Arc::new(Semaphore::new(config.http.max_streams)),
             rebuilding: DashMap::new(),
+            limits: limits::Node::new(&config.limits),
             rebuilds: Semaphore::new((config.database.connections as usize / 4).max(1)),
             config,
             pg,
@@ -226,9 +229,9 @@ impl App {
             gateway,
             mailer,
             tasks,
+            stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
             stop,
-            per_address: PerAddress::default(),
             proofs: Watch::default(),
         });
         let every = Duration::from_millis(app.config.waiting_room.follow_ms);

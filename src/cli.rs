@@ -258,6 +258,8 @@ pub async fn rehydrate(file: Option<&Path>, event: Option<&str>) -> anyhow::Resu
 pub fn print_config(file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file)?;
     println!("{}", serde_json::to_string_pretty(&config.masked())?);
+    // For people, beside what programs read.
+    eprintln!("{}", config.limits.table());
     if let Err(error) = config.validate() {
         eprintln!("{error}");
     }

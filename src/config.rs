@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::http::limits::Limits;
+use crate::http::limits::network::Network;
 use crate::payments::{sandbox, stripe};
 use crate::waiting_room::config::WaitingRoom;
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// HTTP.
     pub http: Http,
+    /// Limits of requests.
+    pub limits: Limits,
     /// Postgres.
     pub database: Database,
     /// Redis.
@@ -74,14 +78,16 @@ pub struct Http {
     pub max_manifest_bytes: usize,
     /// Seconds until a request's headers must have come; also how long an idle connection stays.
     pub header_timeout_s: u64,
+    /// Seconds until a request's body must have come; less than the next, which would end it too.
+    pub body_timeout_s: u64,
     /// Seconds until a request must be answered (streams excepted).
     pub request_timeout_s: u64,
-    /// Requests per second and client address that are answered, and the burst; 0 is unlimited.
-    pub requests_per_second: u32,
-    /// See above.
-    pub request_burst: u32,
-    /// Addresses whose `X-Forwarded-For` is believed (its last entry).
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed, from its last
+    /// entry on. Without them everybody behind a proxy is one client.
+    pub trusted_proxies: Vec<Network>,
+    /// Milliseconds for which a node that stops says that it is not ready while it still accepts
+    /// connections: longer than load balancers take to notice.
+    pub unready_ms: u64,
     /// Seconds that open requests get to finish at shutdown.
     pub drain_s: u64,
     /// Availability streams per process.
@@ -244,6 +250,7 @@ impl Default for Config {
         Self {
             roles: vec![Role::Http, Role::Workers],
             http: Http::default(),
+            limits: Limits::default(),
             database: Database::default(),
             redis: RedisConfig::default(),
             keys: Keys::default(),
@@ -267,10 +274,10 @@ impl Default for Http {
             max_body_bytes: 64 * 1024,
             max_manifest_bytes: 64 * 1024 * 1024,
             header_timeout_s: 30,
+            body_timeout_s: 10,
             request_timeout_s: 15,
-            requests_per_second: 0,
-            request_burst: 200,
             trusted_proxies: Vec::new(),
+            unready_ms: 2_000,
             drain_s: 15,
             max_streams: 5_000,
         }
@@ -431,6 +438,8 @@ impl Config {
             self.http.cors_origins.iter().all(|origin| origin.starts_with("http")),
             "http.cors_origins: full origins, such as https://shop.example",
         );
+        check(self.http.body_timeout_s > 0, "http.body_timeout_s: at least 1");
+        self.limits.mistakes().iter().for_each(|mistake| check(false, mistake));
         check_keys("keys.tokens", &self.keys.tokens, &mut check);
         check_keys("keys.tickets", &self.keys.tickets, &mut check);
         match self.payments.provider {

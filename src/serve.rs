@@ -18,9 +18,6 @@ use crate::workers;
 
 /// How long tracked work may take after the last connection was closed.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
-/// How long a node says that it is not ready before it stops accepting, so that load balancers
-/// hear of it.
-const UNREADY_FOR: Duration = Duration::from_millis(200);
 
 /// What every process needs before anything else: one source of cryptography, logs, metrics.
 pub fn prepare(log: &Log) {
@@ -78,11 +75,12 @@ impl Server {
         Ok(Self { app, address, serving, sandbox })
     }
 
-    /// Not ready, then no new connections, then what is open is finished, then everything ends.
+    /// No new connections, then what is open is finished, then everything ends.
     ///
     /// # Errors
     /// If the server had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.app.stopping.cancel();
         self.app.draining.cancel();
         if let Some(serving) = self.serving {
             serving.await??;
@@ -98,14 +96,16 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then stops.
+    /// Serves until SIGTERM or Ctrl-C, then says for a while that it is not ready, so that load
+    /// balancers hear of it before connections are refused, then stops.
     ///
     /// # Errors
     /// If the server fails.
     pub async fn run(self) -> anyhow::Result<()> {
         stop_signal().await?;
         tracing::info!("stopping");
-        tokio::time::sleep(UNREADY_FOR).await;
+        self.app.stopping.cancel();
+        tokio::time::sleep(Duration::from_millis(self.app.config.http.unready_ms)).await;
         self.stop().await
     }
 }

@@ -155,10 +155,12 @@ pub fn configure(
     };
     let text = format!(
         "[http]\nlisten = \"{listen}\"\npublic_url = \"http://{listen}\"\n\
+         {}\
          [redis]\nprefix = \"surge\"\n\
          [log]\nfilter = \"warn\"\n\
          [payments.sandbox]\nurl = \"http://{sandbox}\"\nsecret = \"{}\"\n\
          webhook_secrets = [\"{}\"]\n{}{}",
+        unlimited()?,
         secrets.sandbox,
         secrets.webhook,
         keys("tokens", &secrets.keys.tokens),
@@ -168,6 +170,22 @@ pub fn configure(
     let file = open.create(true).truncate(true).write(true).mode(PRIVATE).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("{} can't be written", path.display()))
+}
+
+/// No limits per client: all the buyers of a load test come from one address.
+fn unlimited() -> Result<String> {
+    let limits = onsale::http::limits::Limits::none();
+    let mut text = String::new();
+    for (kind, rates) in [
+        ("node", serde_json::to_value(limits.node)?),
+        ("shared", serde_json::to_value(limits.shared)?),
+    ] {
+        text.push_str(&format!("[limits.{kind}]\n"));
+        for name in rates.as_object().into_iter().flat_map(serde_json::Map::keys) {
+            text.push_str(&format!("{name} = {{ per_second = 0.0, burst = 0 }}\n"));
+        }
+    }
+    Ok(text)
 }
 
 /// Loopback addresses that nothing listens on at this moment.
@@ -198,6 +216,7 @@ mod tests {
         config.redis.url = "redis://x".into();
         config.validate().unwrap();
         assert_eq!(config.http.listen, addresses[0]);
+        assert_eq!(config.limits, onsale::http::limits::Limits::none());
         assert_eq!(config.payments.sandbox.url, format!("http://{}", addresses[1]));
         assert_eq!(config.keys.tickets[0].secret, secrets.keys.tickets[0].secret);
     }

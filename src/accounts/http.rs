@@ -15,6 +15,7 @@ use super::store;
 use super::token::TOKEN_S;
 use crate::app::App;
 use crate::http::extract::{Body, Path, SignedIn, bearer};
+use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, SessionId};
 use crate::keyring::SESSION_S;
@@ -96,6 +97,7 @@ pub fn address(text: &str) -> Result<Email, Problem> {
 )]
 pub async fn ask(
     State(app): State<Arc<App>>,
+    client: Client,
     Body(request): Body<SignInRequest>,
 ) -> Result<(StatusCode, Json<SignInView>), Problem> {
     let email = address(&request.email)?;
@@ -104,7 +106,7 @@ pub async fn ask(
     if !locale.is_none_or(plain) {
         return Err(Problem::field("/locale", "not a language tag"));
     }
-    sign_in::ask(&app, &email, locale).await?;
+    sign_in::ask(&app, client, &email, locale).await?;
     let code_seconds = sign_in::CODE_S as u32;
     Ok((StatusCode::ACCEPTED, Json(SignInView { code_seconds })))
 }
@@ -136,13 +138,14 @@ pub struct ConfirmRequest {
 )]
 pub async fn confirm(
     State(app): State<Arc<App>>,
+    client: Client,
     headers: HeaderMap,
     Body(request): Body<ConfirmRequest>,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     let agent = user_agent(&headers);
     let done = match (&request.email, &request.code, &request.token) {
         (Some(email), Some(code), None) => {
-            sign_in::by_code(&app, &address(email)?, code, agent).await?
+            sign_in::by_code(&app, client, &address(email)?, code, agent).await?
         }
         (None, None, Some(token)) => sign_in::by_link(&app, token, agent).await?,
         _ => return Err(Problem::field("/code", "send email and code, or token alone")),

@@ -12,6 +12,7 @@ use super::code;
 use super::email::Email;
 use super::store;
 use crate::app::App;
+use crate::http::limits::{self, Client, SharedLimit};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, SessionId};
 
@@ -56,7 +57,13 @@ pub struct SignIn {
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn ask(app: &App, email: &Email, locale: Option<&str>) -> sqlx::Result<()> {
+pub async fn ask(
+    app: &App,
+    client: Client,
+    email: &Email,
+    locale: Option<&str>,
+) -> Result<(), Problem> {
+    limits::shared(app, SharedLimit::SignInRequests, &client.to_string()).await?;
     sqlx::query!(
         "INSERT INTO sign_ins AS s (email_key, id, email, locale, key, expires_at)
          VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
@@ -88,10 +95,12 @@ pub async fn ask(app: &App, email: &Email, locale: Option<&str>) -> sqlx::Result
 /// `sign_in_code` whatever was wrong, `invalid` if it isn't a code at all.
 pub async fn by_code(
     app: &App,
+    client: Client,
     email: &Email,
     code: &str,
     user_agent: &str,
 ) -> Result<SignedInAs, Problem> {
+    limits::shared(app, SharedLimit::CodeGuessesAddress, &client.to_string()).await?;
     let code = code::typed(code)
         .ok_or_else(|| Problem::field("/code", format!("a code has {} digits", code::DIGITS)))?;
     let mut tx = app.pg.begin().await?;

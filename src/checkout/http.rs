@@ -43,6 +43,7 @@ use crate::orders::http::OrderView;
         (status = 410, description = "`hold_gone`: the hold is over", body = ProblemBody),
         (status = 422, description = "`invalid`: `errors` say what; `checkout_mismatch`: this \
             hold was checked out with other details", body = ProblemBody),
+        (status = 429, description = "Too many attempts; see `Retry-After`", body = ProblemBody),
         (status = 503, description = "`unknown_outcome`: repeat; `rebuilding`, `frozen`",
             body = ProblemBody),
     )

@@ -25,6 +25,7 @@ use crate::faults;
 use crate::holds::plan::Plan;
 use crate::holds::record::{self, Line, PriceSnapshot, Record};
 use crate::holds::redis::{self as grips, Asker, Begun, Held, Letting};
+use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, AttemptId, HoldId};
 use crate::orders::{self, Order, OrderStatus};
@@ -117,6 +118,7 @@ pub async fn checkout(
     request: CheckoutRequest,
 ) -> Result<CheckedOut, Problem> {
     let wanted = parse(request)?;
+    limits::shared(&app, SharedLimit::PaymentAttempts, &account.to_string()).await?;
     let record = match begin(&app, &sale, hold, account).await? {
         Begun::Claiming(record) => record,
         Begun::Claimed(_) | Begun::Expired | Begun::Gone => {

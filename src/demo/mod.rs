@@ -115,6 +115,8 @@ fn configure(config: &mut Config, data_dir: &Path, address: SocketAddr) -> anyho
     config.http.listen = address;
     config.http.public_url = format!("http://{address}");
     config.mail.mailbox = true;
+    // No load balancer has to hear of its end.
+    config.http.unready_ms = 0;
     let kept = secrets(&data_dir.join("secrets.json"))?;
     config.keys = kept.keys;
     config.payments.sandbox.secret = kept.sandbox;

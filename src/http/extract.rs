@@ -1,10 +1,11 @@
 //! What handlers are given: parsed at the edge, refused with a problem.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::problem::{Code, Problem};
@@ -55,6 +56,26 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// In which time a body has to have come; an extension of requests that bring one.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyWithin(pub Duration);
+
+/// Reads a body in its time, if it has one.
+///
+/// # Errors
+/// `slow_body`, or the reading's own.
+pub async fn in_time<T>(
+    within: Option<BodyWithin>,
+    reading: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    match within {
+        Some(BodyWithin(within)) => tokio::time::timeout(within, reading)
+            .await
+            .unwrap_or_else(|_| Err(Problem::new(Code::SlowBody))),
+        None => reading.await,
+    }
+}
+
 /// A body as it came, within the limit of its route.
 pub struct Raw(pub bytes::Bytes);
 
@@ -62,13 +83,16 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match bytes::Bytes::from_request(request, state).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(rejection) if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::new(Code::TooLarge))
-            }
-            Err(rejection) => Err(Problem::new(Code::Malformed).detail(rejection.body_text())),
-        }
+        let within = request.extensions().get().copied();
+        let reading = async {
+            bytes::Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
+                match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::TooLarge),
+                    _ => Problem::new(Code::Malformed).detail(rejection.body_text()),
+                }
+            })
+        };
+        in_time(within, reading).await
     }
 }
 

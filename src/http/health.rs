@@ -60,7 +60,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     let asked = sqlx::query("SELECT 1").execute(&app.pg);
     let postgres = matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(_)));
     let redis = app.redis.link().is_some();
-    let stopping = app.draining.is_cancelled();
+    let stopping = app.stopping.is_cancelled();
     // Without Redis pages, orders and payments still work: out of rotation would be worse.
     let ready = postgres && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

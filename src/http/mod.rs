@@ -3,11 +3,11 @@
 pub mod examples;
 pub mod extract;
 pub mod health;
+pub mod limits;
 pub mod members;
 pub mod openapi;
 pub mod operations;
 pub mod problem;
-pub mod rate_limit;
 pub mod server;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -46,10 +46,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(crate::mail::http::routes(app))
         .fallback(crate::web::missing)
         .method_not_allowed_fallback(|| async { Problem::new(Code::Method) })
+        .layer(middleware::from_fn_with_state(app.clone(), limits::admit))
         .layer(body_limit)
         .layer(CompressionLayer::new().gzip(true).compress_when(compress))
         .layer(cors(&app.config.http.cors_origins))
-        .layer(middleware::from_fn_with_state(app.clone(), rate_limit::check))
         .layer(CatchPanicLayer::custom(|_panic| {
             use axum::response::IntoResponse;
             Problem::internal("a handler panicked").into_response()
@@ -71,7 +71,13 @@ fn cors(origins: &[String]) -> CorsLayer {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
         ])
-        .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID])
+        .expose_headers([
+            header::ETAG,
+            header::RETRY_AFTER,
+            limits::allowance::POLICY,
+            limits::allowance::LEFT,
+            REQUEST_ID,
+        ])
         .max_age(Duration::from_secs(3_600))
 }
 
@@ -83,6 +89,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     let id = Uuid::now_v7();
     let started = std::time::Instant::now();
     let method = request.method().clone();
+    let version = request.version();
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -103,6 +110,11 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST_ID, value);
+    }
+    // Who has an open connection to a node that stops should make its next one elsewhere. HTTP/2
+    // has a frame for it, which the server sends.
+    if version < Version::HTTP_2 && app.stopping.is_cancelled() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Pages say it themselves.

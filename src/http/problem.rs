@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::members::{self, Members};
+use super::limits::Allowance;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
@@ -134,8 +135,12 @@ codes! {
     ProofInvalid = "proof_invalid", FORBIDDEN, "This proof of work is not accepted.";
     /// The proof of work was used before.
     ProofSpent = "proof_spent", CONFLICT, "This proof of work was used before.";
+    /// The body did not come in time.
+    SlowBody = "slow_body", REQUEST_TIMEOUT, "The request's body did not come in time.";
     /// Too many requests.
     TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests.";
+    /// There is no room for requests of this kind now.
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "There is too much to do at the moment.";
     /// Holds are closed until Redis is rebuilt.
     Rebuilding = "rebuilding", SERVICE_UNAVAILABLE, "The sale resumes in a moment.";
     /// A server this one needs doesn't answer.
@@ -160,6 +165,7 @@ pub struct Problem {
     detail: Option<String>,
     more: Map<String, Value>,
     retry_after_s: Option<u32>,
+    allowance: Option<Box<Allowance>>,
 }
 
 /// A refusal or failure (RFC 9457), sent as `application/problem+json`. Act on its `code`.
@@ -188,7 +194,7 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, more: Map::new(), retry_after_s: None }
+        Self { code, detail: None, more: Map::new(), retry_after_s: None, allowance: None }
     }
 
     /// Says what is wrong.
@@ -221,6 +227,19 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// In how many seconds to ask again, if it was said.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u32> {
+        self.retry_after_s
+    }
+
+    /// Says of which limit nothing is left.
+    #[must_use]
+    pub fn allowance(mut self, allowance: Allowance) -> Self {
+        self.allowance = Some(Box::new(allowance));
         self
     }
 
@@ -263,6 +282,9 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
         if let Some(seconds) = retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allowance) = self.allowance {
+            allowance.tell(response.headers_mut());
         }
         response
     }

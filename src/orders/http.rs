@@ -18,6 +18,7 @@ use crate::checkout;
 use crate::holds::http::{LineView, PlaceView, cached, line_views, place_view};
 use crate::http::examples;
 use crate::http::extract::{MaybeBuyer, Path, Query, SignedIn};
+use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, OrderId};
 use crate::payments::PayWith;
@@ -332,6 +333,7 @@ pub struct PaymentView {
         (status = 404, description = "No such order of yours", body = ProblemBody),
         (status = 409, description = "`order_state`: it waits for no payment (any more)",
             body = ProblemBody),
+        (status = 429, description = "Too many attempts; see `Retry-After`", body = ProblemBody),
         (status = 502, description = "`provider_unavailable`: it doesn't answer; repeat",
             body = ProblemBody))
 )]
@@ -348,8 +350,9 @@ pub async fn pay(
 /// How to pay an order; see [`pay`].
 ///
 /// # Errors
-/// `order_state` if it doesn't wait for a payment, `provider_unavailable`.
+/// `too_many_requests` of its account, `order_state` if it doesn't wait for a payment, `provider_unavailable`.
 pub async fn payment(app: &App, order: &Order) -> Result<PayWith, Problem> {
+    limits::shared(app, SharedLimit::PaymentAttempts, &order.account.to_string()).await?;
     let waits = order.status == OrderStatus::Open && order.total > 0;
     let attempt = if waits {
         let reference_of = |attempt| app.gateway.reference_of(attempt);

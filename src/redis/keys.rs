@@ -28,6 +28,12 @@
 //! |---|---|---|
 //! | `line:<lane>:<run_id>` | hash | `first`, `next`, `ceiling`: late-comers' numbers |
 //! | `joined:<lane>:<run_id>` | HyperLogLog | who joined the draw |
+//!
+//! And there are keys that expire by themselves and belong to no event:
+//!
+//! | key | kind | content |
+//! |---|---|---|
+//! | `limit:<name>:<key>` | string | the theoretical arrival time (µs) of `lua/gcra.lua` |
 
 use crate::ids::EventId;
 
@@ -148,5 +154,25 @@ impl LaneKeys {
             numbers: format!("{base}:line:{lane}:{run_id}"),
             joined: format!("{base}:joined:{lane}:{run_id}"),
         }
+    }
+}
+
+/// The names of keys that all events share.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    prefix: &'a str,
+}
+
+impl<'a> Shared<'a> {
+    /// The keys under the deployment's `prefix`.
+    #[must_use]
+    pub const fn new(prefix: &'a str) -> Self {
+        Self { prefix }
+    }
+
+    /// What `key` has used of the limit called `name`.
+    #[must_use]
+    pub fn limit(&self, name: &str, key: &str) -> String {
+        format!("{}:{LAYOUT}:limit:{name}:{key}", self.prefix)
     }
 }

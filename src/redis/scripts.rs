@@ -63,6 +63,8 @@ scripts! {
     NUMBER = "number",
     /// Marks a proof of work as spent.
     SPEND = "spend",
+    /// Takes a unit of a limit that all processes share.
+    GCRA = "gcra",
 }
 
 impl Script {

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::board::{Board, RoomView};
 use super::join::{self, Joined, Joiner};
 use super::poll::{self, PlaceView};
-use super::proof::http::Client;
 use super::token::{Pass, QueueToken};
 use super::{Room, passes, turn};
 use crate::accounts;
 use crate::app::App;
 use crate::http::extract::{Body, Buyer, Path, Query, Session};
+use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
 

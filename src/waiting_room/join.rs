@@ -17,6 +17,7 @@ use super::{Lane, LaneKind, Phase, Room, RoomState, Turn, line, poll};
 use crate::app::App;
 use crate::catalog::Promo;
 use crate::db::batch::{Commit, Job, answered};
+use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId};
 
@@ -136,6 +137,8 @@ pub async fn look(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Joined,
         _ => {}
     }
     if let Some(needed) = &lane.access_code {
+        limits::shared(app, SharedLimit::CodeGuesses, &joiner.subject.to_string()).await?;
+        limits::shared(app, SharedLimit::CodeGuessesAddress, &joiner.client.to_string()).await?;
         let given = joiner.access_code.map(Promo::normalise).unwrap_or_default();
         let needed = Promo::normalise(needed);
         if !bool::from(given.as_bytes().ct_eq(needed.as_bytes())) {
@@ -227,6 +230,7 @@ pub async fn enter(
         let purpose = Purpose { event, account: subject };
         proof::check(app, joiner.client, purpose, payload).await?;
     }
+    limits::shared(app, SharedLimit::Joins, &joiner.client.to_string()).await?;
     let known = room.lane(lane).ok_or_else(|| Problem::new(Code::LineClosed))?;
     let in_draw = room.phase(known, app.rooms.now_ms()) == Phase::PreQueue;
     let place = if in_draw { None } else { Some(line::next(app, event, lane).await?) };

@@ -9,8 +9,12 @@ use super::token::{Pass, QueueToken};
 use super::{Room, RoomState, Turn, poll};
 use crate::app::App;
 use crate::db::batch::{Commit, Job, answered};
+use crate::http::limits;
 use crate::http::problem::{Code, Problem};
 use crate::ids::AccountId;
+
+/// Admissions that may come in the same instant: those of a second, but not more than these.
+pub const MOST_AT_ONCE: f64 = 10_000.0;
 
 /// A turn to be exchanged.
 pub struct TurnJob {
@@ -103,6 +107,19 @@ async fn exchange(pg: &PgPool, jobs: &[TurnJob]) -> sqlx::Result<Vec<(usize, Exc
         .collect())
 }
 
+/// Whether the turn was exchanged before: asking again costs nobody else's admission.
+async fn is_taken(pg: &PgPool, token: &QueueToken, place: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM passes WHERE event_id = $1 AND subject = $2 AND place = $3)
+           AS "taken!""#,
+        token.event.0,
+        token.subject.0,
+        place
+    )
+    .fetch_one(pg)
+    .await
+}
+
 /// Exchanges a turn for a pass.
 ///
 /// # Errors
@@ -132,6 +149,12 @@ pub async fn take(
         };
         return Err(Problem::new(Code::NotYourTurn).with("state", state));
     };
+    if !is_taken(&app.pg, token, place).await? {
+        // The rate is enforced here: whoever was called comes when they come.
+        let per_s = f64::from(room.per_minute) / 60.0;
+        let burst = per_s.ceil().clamp(1.0, MOST_AT_ONCE) as u32;
+        limits::shared_at(app, "pass_exchange", &room.event.to_string(), per_s, burst).await?;
+    }
     let job = TurnJob { id: Uuid::now_v7(), token: *token, place, seconds: room.pass_seconds };
     let turns = app.turns.clone();
     let work = async move { turns.submit(job).await.map_err(|_| Problem::new(Code::Unavailable)) };

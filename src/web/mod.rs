@@ -75,13 +75,28 @@ pub fn dressed(app: &Arc<App>, pages: Router<Arc<App>>) -> Router<Arc<App>> {
 
 /// What isn't there: a page for who asks for pages, a problem for programs.
 pub async fn missing(State(app): State<Arc<App>>, request: Request) -> Response {
+    refused(&app, for_people(&request), Problem::new(Code::NotFound))
+}
+
+/// Whether a page is asked for, not an answer for programs.
+#[must_use]
+pub fn for_people(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let people = accept.is_some_and(|kinds| kinds.contains("text/html"));
-    let problem = Problem::new(Code::NotFound);
-    if people && !request.uri().path().starts_with("/v1/") {
-        return page::dressed(&app, page::Oops::from(problem).into_response());
+    let page = accept.is_some_and(|kinds| kinds.contains("text/html"));
+    page && !request.uri().path().starts_with("/v1/")
+}
+
+/// A refusal that no page has made: a page for people, a problem for programs.
+pub fn refused(app: &App, people: bool, problem: Problem) -> Response {
+    if !people {
+        return problem.into_response();
     }
-    problem.into_response()
+    let retry = problem.retry_after_s();
+    let mut response = page::dressed(app, page::Oops::from(problem).into_response());
+    if let Some(seconds) = retry {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 /// Where only forms lead, for who comes by the address bar: the page that has the form.

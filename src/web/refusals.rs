@@ -175,9 +175,13 @@ const fn words_of_others(code: Code) -> (&'static str, &'static str) {
             "The sale goes on in a moment",
             "The seat map is being set up again. Try again in a few seconds.",
         ),
-        Code::Unavailable | Code::Timeout | Code::TooManyRequests => {
+        Code::Unavailable | Code::Timeout | Code::TooManyRequests | Code::Overloaded => {
             ("Very busy just now", "Wait a few seconds, then try again.")
         }
+        Code::SlowBody => (
+            "Your connection was too slow",
+            "Not all of it came through. Nothing was done; try again.",
+        ),
         Code::ProviderUnavailable => (
             "The payment page doesn't answer",
             "Your places are kept for you. Try again in a moment.",

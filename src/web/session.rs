@@ -19,7 +19,7 @@ use crate::ids::{AccountId, EventId, HoldId, SessionId};
 use crate::keyring::SESSION_S;
 
 /// Has the session token.
-pub(super) const SESSION: &str = "onsale_session";
+pub const SESSION: &str = "onsale_session";
 /// Names the visitor's last hold, so that a page can lead back to it.
 const HOLD: &str = "onsale_hold";
 

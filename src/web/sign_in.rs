@@ -16,6 +16,7 @@ use crate::accounts::sign_in;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::http::extract::Query;
+use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
 
 /// Where one goes after signing in, unless one came from somewhere.
@@ -81,10 +82,15 @@ pub async fn page(Query(query): Query<SignInQuery>, visitor: Visitor) -> Respons
 }
 
 /// Has a code mailed, and asks for it.
-pub async fn ask(State(app): State<Arc<App>>, visitor: Visitor, fields: Fields) -> Response {
+pub async fn ask(
+    State(app): State<Arc<App>>,
+    client: Client,
+    visitor: Visitor,
+    fields: Fields,
+) -> Response {
     let text = fields.text("email").unwrap_or_default();
     let asked = async {
-        sign_in::ask(&app, &address(text)?, None).await?;
+        sign_in::ask(&app, client, &address(text)?, None).await?;
         Ok::<(), Problem>(())
     };
     let refused = asked.await.err();
@@ -106,6 +112,7 @@ fn answer(visitor: &Visitor, fields: &Fields, asked: bool, refused: Option<Probl
 /// Signs in by the code.
 pub async fn confirm(
     State(app): State<Arc<App>>,
+    client: Client,
     mut visitor: Visitor,
     headers: HeaderMap,
     fields: Fields,
@@ -115,7 +122,7 @@ pub async fn confirm(
         Ok(email) => email,
         Err(problem) => return answer(&visitor, &fields, false, Some(problem)),
     };
-    match sign_in::by_code(&app, &email, text("code"), user_agent(&headers)).await {
+    match sign_in::by_code(&app, client, &email, text("code"), user_agent(&headers)).await {
         Ok(done) => {
             visitor.sign_in(&app, &done.token);
             visitor.with(see_other(own_page(fields.text("next")).unwrap_or(ACCOUNT)))

@@ -15,7 +15,7 @@ use crate::catalog::edit::exchange::{self, Format};
 use crate::catalog::import::{self, Imported};
 use crate::catalog::manifest;
 use crate::holds::http::cached;
-use crate::http::extract::Query;
+use crate::http::extract::{Query, in_time};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::organizers::permit::{Catalog, Own};
 
@@ -96,7 +96,8 @@ pub async fn import(
 ) -> Result<Json<ImportedView>, Problem> {
     let started = Instant::now();
     let format = format_of(request.headers(), &query)?;
-    let bytes = whole(request, app.config.http.max_manifest_bytes).await?;
+    let within = request.extensions().get().copied();
+    let bytes = in_time(within, whole(request, app.config.http.max_manifest_bytes)).await?;
     let id = own.event();
     // Tracked: who hangs up after sending a stadium still gets it imported, or not at all.
     let task = {

@@ -1,10 +1,9 @@
 //! Challenges over HTTP.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -13,27 +12,10 @@ use super::{Challenge, Purpose, issue};
 use crate::app::App;
 use crate::catalog;
 use crate::http::extract::{MaybeBuyer, Path};
+use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
-use crate::http::rate_limit::client_address;
 use crate::ids::AccountId;
 use crate::web::session::Visitor;
-
-/// The address that a request comes from, as far as it can be believed.
-#[derive(Clone, Copy, Debug)]
-pub struct Client(pub IpAddr);
-
-impl FromRequestParts<Arc<App>> for Client {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        app: &Arc<App>,
-    ) -> Result<Self, Self::Rejection> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        Ok(Self(client_address(&app.config.http.trusted_proxies, peer, &parts.headers)))
-    }
-}
 
 /// Who is asking: by bearer token, as programs do, or by the pages' cookie, as widgets do.
 #[derive(Clone, Copy, Debug)]

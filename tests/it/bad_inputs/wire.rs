@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onsale::http::limits::table::Rate;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -82,7 +83,7 @@ async fn an_answer_does_not_wait_for_the_next_request() {
 async fn who_is_slow_is_not_waited_for() {
     let shop = Shop::open_with(|config| {
         config.http.header_timeout_s = 1;
-        config.http.request_timeout_s = 1;
+        config.http.body_timeout_s = 1;
     })
     .await;
     let started = std::time::Instant::now();
@@ -97,7 +98,7 @@ async fn who_is_slow_is_not_waited_for() {
              Content-Type: application/json\r\n\r\n{\"code\":",
         )
         .await;
-    assert!([408, 504].contains(&status), "{status}");
+    assert_eq!(status, 408);
     assert!(started.elapsed() < Duration::from_secs(15));
     shop.close(0).await;
 }
@@ -146,8 +147,7 @@ async fn methods_routes_and_origins() {
 #[tokio::test]
 async fn a_forged_forwarding_header_changes_nobodys_limit() {
     let shop = Shop::open_with(|config| {
-        config.http.requests_per_second = 1;
-        config.http.request_burst = 8;
+        config.limits.node.browse_per_address = Rate { per_second: 1.0, burst: 8 };
     })
     .await;
     let mut refusals = 0;

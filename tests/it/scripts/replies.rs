@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use onsale::catalog::Class;
 use onsale::holds::record::HeldPlace;
 use onsale::holds::redis::Reply;
+use onsale::redis::keys::{LaneKeys, Shared};
 use onsale::redis::scripts::{self, Script};
 use uuid::Uuid;
 
@@ -48,9 +49,22 @@ async fn every_reply_of_every_header_is_given() {
     lives(&world, &mut heard, &held).await;
     line(&world, &mut heard, &held).await;
     organizer(&mut world, &mut heard).await;
+    let keys = LaneKeys::new(&world.redis.prefix, world.sale.listing.event.id, 0, "run");
+    let number = async |first: &str, ceiling: &str| {
+        let arguments = [first.to_owned(), ceiling.to_owned()];
+        world.ask(&scripts::NUMBER, &[&keys.numbers], &arguments).await
+    };
+    let (first, ceiling) = ("4611686018427387904", "4611686018427387906");
+    heard.expect(&scripts::NUMBER, &number("0", "0").await, "empty");
+    heard.expect(&scripts::NUMBER, &number(first, ceiling).await, "number");
+    // A reserve that came late is let go.
+    let second = number(first, ceiling).await;
+    assert_eq!(second.text(1), Some("4611686018427387905"));
+    heard.expect(&scripts::NUMBER, &number(first, ceiling).await, "empty");
     for word in ["spent", "again"] {
         heard.expect(&scripts::SPEND, &world.spend("n").await, word);
     }
+    limits(&world, &mut heard).await;
     world.dump().await.audit(&world.stretches);
     world.end().await;
     for script in scripts::ALL {
@@ -187,6 +201,21 @@ async fn line(world: &World, heard: &mut Heard, held: &Ask) {
     let left = world.unask(EPOCH, Some(account_id(1)), &[first.id]).await;
     heard.expect(&scripts::UNASK, &left, "left");
     assert_eq!(left.number(1), Some(1));
+}
+
+/// A limit of two in a minute.
+async fn limits(world: &World, heard: &mut Heard) {
+    let key = Shared::new(&world.redis.prefix).limit("test", "key");
+    let arguments = ["30000000".to_owned(), "2".to_owned()];
+    let keys = [key.as_str()];
+    let ask = || world.ask(&scripts::GCRA, &keys, &arguments);
+    let first = ask().await;
+    heard.expect(&scripts::GCRA, &first, "ok");
+    assert_eq!((first.number(1), first.number(2)), (Some(1), Some(30_000)));
+    assert_eq!(ask().await.number(1), Some(0));
+    let refused = ask().await;
+    heard.expect(&scripts::GCRA, &refused, "wait");
+    assert!(refused.number(1).is_some_and(|ms| (1..=30_000).contains(&ms)), "{:?}", refused.0);
 }
 
 async fn organizer(world: &mut World, heard: &mut Heard) {

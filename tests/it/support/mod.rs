@@ -18,6 +18,7 @@ use onsale::demo::Secrets;
 use onsale::demo::seed::{self, Seed};
 use onsale::devstack::{Options, Stack};
 use onsale::holds::rebuild;
+use onsale::http::limits::Limits;
 use onsale::ids::{EventId, OrganizerId};
 use onsale::redis::Redis;
 use onsale::serve::{self, Server};
@@ -71,6 +72,9 @@ impl Env {
         config.payments.sandbox.secret = secrets.sandbox;
         config.payments.sandbox.webhook_secrets = vec![secrets.webhook];
         config.mail.mailbox = true;
+        // All buyers of a test come from one address, at once.
+        config.limits = Limits::none();
+        config.http.unready_ms = 200;
         let pg = onsale::app::connect_postgres(&config).await.expect("Postgres");
         onsale::db::migrate(&pg).await.expect("migrations");
         let organizer = seed::organizer(&pg, "tests", "Tests").await.expect("an organizer");
