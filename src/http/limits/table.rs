@@ -71,8 +71,6 @@ pub enum Key {
     Account,
     /// Addresses that mail is sent to.
     Email,
-    /// Events.
-    Event,
 }
 
 macro_rules! limits {

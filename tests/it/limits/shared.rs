@@ -83,7 +83,6 @@ async fn forgetting_gives_one_burst_and_without_redis_each_does_what_it_must() {
     let mut env = Env::with_own_redis().await;
     env.config.limits.shared.joins = slow(4);
     env.config.limits.shared.code_guesses = slow(4);
-    env.config.limits.shared.pass_exchange = slow(4);
     let server = env.server().await;
     let app = &server.server.app;
     assert_eq!(units(app, SharedLimit::Joins, "k").await, 4);
@@ -95,7 +94,7 @@ async fn forgetting_gives_one_burst_and_without_redis_each_does_what_it_must() {
     assert_eq!(units(app, SharedLimit::CodeGuesses, "k").await, 4);
 
     env.stack.kill_redis().await.expect("killed");
-    for limit in [SharedLimit::CodeGuesses, SharedLimit::PassExchange] {
+    for limit in [SharedLimit::CodeGuesses, SharedLimit::CodeGuessesAddress] {
         for key in ["k", "new"] {
             let closed = limits::shared(app, limit, key).await.expect_err("closed");
             assert_eq!((closed.code, closed.retry_after_s()), (Code::Unavailable, Some(2)));

@@ -28,8 +28,11 @@ async fn who_joins_before_the_draw_waits_is_called_shops_and_leaves() {
     venue.admit_all().await;
     let turn = poll(&buyer, &token).await.expect(200);
     assert_eq!(turn.body["state"], "your_turn", "{turn:?}");
-    assert_eq!(turn.body["room"]["lanes"][0]["beacon"], "heads");
-    assert_eq!(turn.body["room"]["lanes"][0]["seed"], "07".repeat(32));
+    until("everybody is told the beacon and the seed", || async {
+        let told = poll(&buyer, &token).await.expect(200).body["room"]["lanes"][0].clone();
+        told["beacon"] == "heads" && told["seed"] == "07".repeat(32).as_str()
+    })
+    .await;
 
     let pass = exchange(&buyer, &token).await.expect(201);
     let again = exchange(&buyer, &token).await.expect(201);
