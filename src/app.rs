@@ -35,10 +35,10 @@ use crate::waiting_room::board::{self, Boards};
 use crate::waiting_room::join::Usher;
 use crate::waiting_room::line::Uncounted;
 use crate::waiting_room::passes::{self, Buyers, Ended};
+use crate::waiting_room::proof::difficulty::Watch;
 use crate::waiting_room::rooms::Rooms;
 use crate::waiting_room::turn::Exchanger;
 use crate::workers::admit;
-use crate::waiting_room::proof::difficulty::Watch;
 
 /// Connections of each group commit: one commits, one takes over when the first hangs.
 const COMMIT_CONNECTIONS: u32 = 4;

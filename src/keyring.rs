@@ -23,6 +23,8 @@ pub(crate) const FUTURE_S: i64 = 300;
 const LINK_BYTES: usize = 16;
 /// Bytes of a sealed token's authentication code: 128 bits.
 const SEAL_BYTES: usize = 16;
+/// Bytes of a digest: 128 bits.
+pub const DIGEST_BYTES: usize = 16;
 
 /// The process's keys.
 pub struct Keyring {
@@ -59,11 +61,6 @@ impl Keyring {
             .map(|(id, seed)| (id, SigningKey::from_bytes(&seed)))
             .collect();
         Ok(Self { tokens, tickets })
-    }
-
-    /// The id of the token key that signs.
-    pub(crate) fn token_key(&self) -> u8 {
-        self.tokens.first().map_or(0, |(id, _)| *id)
     }
 
     pub(crate) fn mac(&self, key: u8, message: &[u8]) -> Option<[u8; 32]> {
@@ -110,6 +107,32 @@ impl Keyring {
     fn seal_code(&self, key: u8, kind: &str, payload: &[u8]) -> Option<[u8; SEAL_BYTES]> {
         let mac = self.mac_of(key, &[b"seal ", kind.as_bytes(), &[0, key], payload])?;
         mac[..SEAL_BYTES].try_into().ok()
+    }
+
+    /// The id of the current token key.
+    #[must_use]
+    pub fn token_key(&self) -> u8 {
+        self.tokens.first().map_or(0, |(id, _)| *id)
+    }
+
+    /// The ids of all token keys that count, the current one first.
+    pub fn token_keys(&self) -> impl Iterator<Item = u8> {
+        self.tokens.iter().map(|(id, _)| *id)
+    }
+
+    /// A keyed digest of these parts, for what is stored or computed but never shown as a token.
+    /// All parts but the last are of one length for each purpose. `None` if there is no such key.
+    #[must_use]
+    pub fn digest(&self, key: u8, purpose: &str, parts: &[&[u8]]) -> Option<[u8; DIGEST_BYTES]> {
+        let (_, keyed) = self.tokens.iter().find(|(id, _)| *id == key)?;
+        let mut mac = keyed.clone();
+        mac.update(b"digest ");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes()[..DIGEST_BYTES].try_into().ok()
     }
 
     /// A session token for an anonymous buyer.

@@ -20,6 +20,7 @@
 //! - No step imports another step's handlers except to share what they show (`*View`).
 //! - Nothing is told to anyone before the commit that makes it true.
 
+pub mod access;
 pub mod accounts;
 pub mod app;
 pub mod audit;
@@ -41,6 +42,7 @@ pub mod orders;
 pub mod organizers;
 pub mod payments;
 pub mod redis;
+pub mod registrations;
 pub mod serve;
 pub mod tickets;
 pub mod waiting_room;

@@ -191,7 +191,7 @@ pub fn offer_view(listing: &Listing, offer: &super::Offer) -> OfferView {
         min_per_order: offer.min_per_order,
         max_per_order: offer.max_per_order,
         multiple_of: offer.multiple_of,
-        needs_access_code: offer.access_code.is_some(),
+        needs_access_code: offer.access_code.is_some() || offer.code_set.is_some(),
         starts_at: offer.starts_at,
         ends_at: offer.ends_at,
     }

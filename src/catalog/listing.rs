@@ -6,6 +6,8 @@ use std::ops::Range;
 use super::{
     Channel, Class, Event, Level, Offer, PUBLIC, Place, PriceType, Promo, Section, Stretch,
 };
+use crate::access::CodeSet;
+use crate::access::grant::Grant;
 use crate::ids::OfferId;
 
 /// Marks numbers between stretches that are no place: stretches begin on byte boundaries.
@@ -32,6 +34,8 @@ pub struct Listing {
     pub offers: Vec<Offer>,
     /// By number.
     pub promos: Vec<Promo>,
+    /// By id.
+    pub code_sets: Vec<CodeSet>,
     index: Vec<u32>,
     offers_by_id: HashMap<OfferId, usize>,
     pools: HashMap<(i16, Class, i16), Vec<Range<i32>>>,
@@ -57,6 +61,8 @@ pub struct Parts {
     pub offers: Vec<Offer>,
     /// See [`Listing`].
     pub promos: Vec<Promo>,
+    /// See [`Listing`].
+    pub code_sets: Vec<CodeSet>,
 }
 
 impl From<Parts> for Listing {
@@ -79,6 +85,7 @@ impl From<Parts> for Listing {
             price_types: parts.price_types,
             offers: parts.offers,
             promos: parts.promos,
+            code_sets: parts.code_sets,
             index,
             offers_by_id,
             pools,
@@ -123,6 +130,23 @@ fn channel_bit(channel: i16) -> u32 {
 }
 
 impl Listing {
+    /// The code set with this id, revoked ones included.
+    #[must_use]
+    pub fn code_set(&self, id: uuid::Uuid) -> Option<&CodeSet> {
+        self.code_sets.iter().find(|set| set.id == id)
+    }
+
+    /// Whether one of these grants opens the code set now.
+    #[must_use]
+    pub fn is_granted(&self, set: uuid::Uuid, grants: &[Grant], now: jiff::Timestamp) -> bool {
+        let known = self.code_set(set);
+        let counts = |grant: &Grant| {
+            (grant.event, grant.set) == (self.event.id, set)
+                && known.is_some_and(|known| known.is_open(grant.code, now))
+        };
+        grants.iter().any(counts)
+    }
+
     /// The place of this number, if it is one.
     #[must_use]
     pub fn place(&self, number: i32) -> Option<&Place> {

@@ -284,6 +284,8 @@ pub struct Offer {
     pub ends_at: Option<Timestamp>,
     /// Needed to buy it.
     pub access_code: Option<String>,
+    /// A grant of this set is needed to buy it.
+    pub code_set: Option<uuid::Uuid>,
     /// Most places sold through it.
     pub quota: Option<i32>,
     /// Fewest places per order.
@@ -402,6 +404,7 @@ mod tests {
             starts_at: None,
             ends_at: None,
             access_code: None,
+            code_set: None,
             quota: None,
             min_per_order: 1,
             max_per_order: 10,

@@ -38,9 +38,20 @@ pub async fn load(pg: &PgPool, id: EventId) -> sqlx::Result<Option<(Listing, Epo
     let (channels, price_types) = load_kinds(&mut tx, id).await?;
     let offers = load_offers(&mut tx, id).await?;
     let promos = load_promos(&mut tx, id).await?;
+    let code_sets = crate::access::store::load(&mut tx, id).await?;
     tx.commit().await?;
-    let parts =
-        Parts { event, levels, sections, stretches, places, channels, price_types, offers, promos };
+    let parts = Parts {
+        event,
+        levels,
+        sections,
+        stretches,
+        places,
+        channels,
+        price_types,
+        offers,
+        promos,
+        code_sets,
+    };
     Ok(Some((Listing::from(parts), epoch)))
 }
 
@@ -216,7 +227,7 @@ async fn load_offers(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Vec<Off
         r#"SELECT id, offer, name, level, price_type, channel, fee_fixed, fee_bp, tax_bp,
                   starts_at AS "starts_at: SqlTimestamp", ends_at AS "ends_at: SqlTimestamp",
                   access_code, quota, min_per_order, max_per_order, multiple_of, package_size,
-                  active
+                  active, code_set
            FROM offers WHERE event_id = $1 ORDER BY offer"#,
         id.0
     )
@@ -237,6 +248,7 @@ async fn load_offers(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Vec<Off
             starts_at: row.starts_at.map(SqlTimestamp::to_jiff),
             ends_at: row.ends_at.map(SqlTimestamp::to_jiff),
             access_code: row.access_code,
+            code_set: row.code_set,
             quota: row.quota,
             min_per_order: row.min_per_order,
             max_per_order: row.max_per_order,

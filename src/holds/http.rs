@@ -15,6 +15,7 @@ use super::availability::{Beginning, Delta, Snapshot, SnapshotBody, Viewer};
 use super::plan::{Flaw, Plan, Wish};
 use super::record::{self, HeldPlace, PriceSnapshot, Record, Step};
 use super::redis::{self as grips, Asker, Extended, Held, Letting, Released};
+use crate::access::grant::{Grant, access_of};
 use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
@@ -201,7 +202,9 @@ impl From<Flaw> for Problem {
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters, a \
                new one for each choice"),
            ("Onsale-Pass" = Option<String>, Header,
-            description = "The waiting room's pass, where there is one")),
+            description = "The waiting room's pass, where there is one"),
+           ("Onsale-Access" = Option<String>, Header,
+            description = "Grants for offers that need one")),
     request_body = Wish, security(("session" = [])),
     responses(
         (status = 201, description = "Held", body = HoldView),
@@ -232,10 +235,12 @@ pub async fn create(
     session: Session,
     IdempotencyKey(key): IdempotencyKey,
     headers: HeaderMap,
-    Body(wish): Body<Wish>,
+    Body(mut wish): Body<Wish>,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
     let sale = app.built_sale(&event).await?;
     accounts::admit(&sale.listing.event, &session)?;
+    let event = sale.listing.event.id;
+    wish.grants = Grant::read(&app.keyring, event, session.account, access_of(&headers));
     let pass = waiting_room::http::pass_of(&headers);
     hold(&app, sale, session.account, &key, &wish, pass).await
 }

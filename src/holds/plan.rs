@@ -9,11 +9,12 @@ use subtle::ConstantTimeEq;
 
 use super::record::{HeldPlace, OfferPrices, PriceSnapshot};
 use super::{MAX_LINES, MAX_PLACES};
+use crate::access::grant::Grant;
 use crate::catalog::{Class, Listing, Offer, Promo};
 use crate::ids::OfferId;
 
 /// What a buyer asks to hold.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wish {
     /// All of them are held, or none; at most 50 places together.
@@ -28,6 +29,10 @@ pub struct Wish {
     /// Opens offers that need one.
     #[serde(default)]
     pub access_code: Option<String>,
+    /// The buyer's grants, from the request's header: a repeated request is the same one with
+    /// others.
+    #[serde(skip)]
+    pub grants: Vec<Grant>,
 }
 
 /// One line of a wish: an offer and exactly one of `places`, `best` and `area`.
@@ -152,7 +157,7 @@ impl Plan {
         let mut chosen = HashSet::new();
         let mut per_offer: Vec<(&Offer, usize)> = Vec::new();
         for (at, line) in wish.lines.iter().enumerate() {
-            let offer = usable_offer(listing, wish, line, at)?;
+            let offer = usable_offer(listing, wish, line, at, now)?;
             if at > 0 && offer.channel != plan.channel {
                 return Err(invalid("/lines", "offers of different channels can't be mixed"));
             }
@@ -274,6 +279,7 @@ fn usable_offer<'a>(
     wish: &Wish,
     line: &WishLine,
     at: usize,
+    now: Timestamp,
 ) -> Result<&'a Offer, Flaw> {
     let offer = listing
         .offer(line.offer)
@@ -287,6 +293,9 @@ fn usable_offer<'a>(
         if !bool::from(given.as_bytes().ct_eq(needed.as_bytes())) {
             return Err(Flaw::AccessCode);
         }
+    }
+    if offer.code_set.is_some_and(|set| !listing.is_granted(set, &wish.grants, now)) {
+        return Err(Flaw::AccessCode);
     }
     Ok(offer)
 }

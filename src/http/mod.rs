@@ -70,6 +70,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
+            crate::access::grant::ACCESS_HEADER,
         ])
         .expose_headers([
             header::ETAG,

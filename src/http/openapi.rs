@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 use super::operations;
 use crate::app::App;
 use crate::{
-    accounts, catalog, checkout, holds, orders, organizers, payments, tickets, waiting_room,
+    access, accounts, catalog, checkout, holds, orders, organizers, payments, registrations,
+    tickets, waiting_room,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +31,7 @@ use crate::{
         (name = "sessions", description = "Who buys"),
         (name = "events", description = "What is for sale"),
         (name = "waiting room", description = "Who may shop, and when"),
+        (name = "registrations", description = "A draw for a place in the presale"),
         (name = "holds", description = "A temporary grip on places"),
         (name = "orders", description = "Checkout, payment, tickets"),
         (name = "tickets", description = "Pictures for buyers, keys and verification for gates"),
@@ -79,6 +81,14 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(waiting_room::http::place))
         .routes(routes!(waiting_room::http::stream))
         .routes(routes!(waiting_room::http::exchange, waiting_room::http::give_up))
+        .routes(routes!(access::http::redeem))
+        .routes(routes!(registrations::http::list))
+        .routes(routes!(
+            registrations::http::read,
+            registrations::http::register,
+            registrations::http::withdraw
+        ))
+        .routes(routes!(registrations::http::mine))
         .routes(routes!(holds::http::create))
         .routes(routes!(holds::http::read, holds::http::release))
         .routes(routes!(holds::http::extend))

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::members::{self, Members};
 use super::limits::Allowance;
+use super::members::{self, Members};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
@@ -117,6 +117,8 @@ codes! {
     NotOpenYet = "not_open_yet", CONFLICT, "The waiting room is not open yet.";
     /// Nobody can join any more.
     LineClosed = "line_closed", CONFLICT, "Nobody can join this line now.";
+    /// One can't register for the presale (any more, or yet), or withdraw.
+    RegistrationClosed = "registration_closed", CONFLICT, "This registration is not open now.";
     /// Claims are frozen by the operator.
     Frozen = "frozen", SERVICE_UNAVAILABLE, "Checkout is stopped for the moment.";
     /// The order's state doesn't allow this.

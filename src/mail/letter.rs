@@ -156,7 +156,7 @@ fn place_names(
 
 /// A name as it may stand in a subject or a line: one line, and no characters that turn the
 /// direction of what follows.
-fn one_line(name: &str) -> String {
+pub(super) fn one_line(name: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain: String = name
         .chars()

@@ -1,13 +1,15 @@
-//! Mail to buyers: what it says (`letter.rs`, `words.rs`, `sign_in.rs`) and how it leaves (`smtp/`,
-//! `mailbox.rs`).
+//! Mail to buyers: what it says (`letter.rs`, `words.rs`, `sign_in.rs`, `drawn.rs`) and how it
+//! leaves (`smtp/`, `mailbox.rs`).
 //!
-//! Nothing here is asked while somebody waits: `workers::outbox` and `workers::sign_ins` send,
-//! after the commit that made a mail true. A mail may leave twice (a process that dies right after sending can't say
-//! so); its `Message-ID` is derived from what it is about, so that mail programs show it once.
+//! Nothing here is asked while somebody waits: `workers::outbox`, `workers::sign_ins` and
+//! `workers::registrations` send, after the commit that made a mail true. A mail may leave twice
+//! (a process that dies right after sending can't say so); its `Message-ID` is derived from what
+//! it is about, so that mail programs show it once.
 //!
 //! What a buyer typed is never put into a mail: whoever enters somebody else's address at
 //! checkout must not be able to write to them.
 
+pub mod drawn;
 pub mod http;
 pub mod letter;
 pub mod mailbox;
@@ -88,6 +90,8 @@ pub enum Topic {
     Order(OrderId, Kind),
     /// How to sign in, once.
     SignIn(Uuid),
+    /// What a presale registration came to; the id is derived from it and the account.
+    Drawn(Uuid),
 }
 
 impl Topic {
@@ -97,6 +101,7 @@ impl Topic {
         match self {
             Self::Order(order, _) => order.0,
             Self::SignIn(id) => id,
+            Self::Drawn(id) => id,
         }
     }
 
@@ -106,6 +111,7 @@ impl Topic {
         match self {
             Self::Order(order, _) => Some(order),
             Self::SignIn(_) => None,
+            Self::Drawn(_) => None,
         }
     }
 
@@ -115,6 +121,7 @@ impl Topic {
         match self {
             Self::Order(_, kind) => kind.word(),
             Self::SignIn(_) => "sign_in",
+            Self::Drawn(_) => "drawn",
         }
     }
 }

@@ -76,6 +76,7 @@ fn offer() -> Offer {
         starts_at: None,
         ends_at: None,
         access_code: None,
+        code_set: None,
         quota: None,
         min_per_order: 1,
         max_per_order: 100,
@@ -107,6 +108,7 @@ fn listing(name: &str) -> Listing {
         price_types: Vec::new(),
         offers: vec![offer()],
         promos: Vec::new(),
+        code_sets: Vec::new(),
     })
 }
 

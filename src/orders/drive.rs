@@ -195,7 +195,8 @@ async fn take_again(app: &App, order: Order) -> Result<Next, Problem> {
     if sale.listing.event.status == crate::catalog::EventStatus::Cancelled {
         return give_back(app, &order).await;
     }
-    let prices = PriceSnapshot { channel: order.channel, offers: Vec::<OfferPrices>::new(), pass: None };
+    let prices =
+        PriceSnapshot { channel: order.channel, offers: Vec::<OfferPrices>::new(), pass: None };
     let same = mirror::entry_of(&sale, &order)
         .and_then(|entry| Plan::same_places(&sale.listing, &entry.places, prices.clone()));
     let Some(mut plan) = same else { return give_back(app, &order).await };

@@ -71,6 +71,8 @@ pub struct LaneView {
     pub kind: LaneKind,
     /// Whether it needs an access code.
     pub needs_code: bool,
+    /// Whether it needs the grant of a redeemed code.
+    pub needs_grant: bool,
     /// Where it stands.
     pub phase: Phase,
     /// When one can join.
@@ -168,8 +170,8 @@ pub fn pace(room: &Room, lane: &Lane, now_ms: i64) -> Pace {
             .then(|| (lane.called - first.called).max(0.0) * 1_000.0 / took as f64)
     });
     let shares: i32 = room.lanes.iter().map(|lane| lane.share).sum();
-    let planned = f64::from(room.per_minute) / 60.0 * f64::from(lane.share)
-        / f64::from(shares.max(1));
+    let planned =
+        f64::from(room.per_minute) / 60.0 * f64::from(lane.share) / f64::from(shares.max(1));
     let per_s = match measured {
         Some(measured) => measured,
         None if room.state == RoomState::Open => planned,
@@ -273,7 +275,12 @@ impl Board {
             message: room.message.clone(),
             proof: room.proof,
             server_time: Timestamp::from_millisecond(now_ms).unwrap_or_default(),
-            lanes: room.lanes.iter().zip(&paces).map(|(lane, pace)| lane_view(&room, lane, *pace, now_ms)).collect(),
+            lanes: room
+                .lanes
+                .iter()
+                .zip(&paces)
+                .map(|(lane, pace)| lane_view(&room, lane, *pace, now_ms))
+                .collect(),
             levels: levels(&sale, snapshot.as_deref()),
             enough_for,
             sold_out,
@@ -291,6 +298,7 @@ fn lane_view(room: &Room, lane: &Lane, pace: Pace, now_ms: i64) -> LaneView {
         name: lane.name.clone(),
         kind: lane.kind,
         needs_code: lane.access_code.is_some(),
+        needs_grant: lane.code_set.is_some(),
         phase: room.phase(lane, now_ms),
         joins_at: lane.joins_at,
         draw_at: lane.draw_at,
@@ -316,9 +324,10 @@ fn levels(sale: &Sale, snapshot: Option<&Snapshot>) -> Vec<LevelView> {
         }
     }
     let view = |level: &crate::catalog::Level| {
-        let offers = listing.offers.iter().filter(|offer| {
-            offer.active && offer.channel == PUBLIC && offer.level == level.number
-        });
+        let offers = listing
+            .offers
+            .iter()
+            .filter(|offer| offer.active && offer.channel == PUBLIC && offer.level == level.number);
         let prices = offers.flat_map(|offer| {
             offer.tiers.iter().map(|tier| {
                 let unit = offer.unit_price(tier, None);
@@ -341,8 +350,8 @@ fn levels(sale: &Sale, snapshot: Option<&Snapshot>) -> Vec<LevelView> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::waiting_room::tests::room;
     use crate::waiting_room::Call;
+    use crate::waiting_room::tests::room;
 
     #[test]
     fn people_ahead_are_a_share_of_the_draw_and_then_numbers() {

@@ -127,10 +127,10 @@ pub fn decide(seen: &Seen) -> Decision {
 /// over what one buys.
 fn enough_for(seen: &Seen) -> Option<f64> {
     let (places_each, come_back) = (board::PLACES_EACH, board::COME_BACK);
-    let each = (seen.places_bought + places_each * COME_BACK_WEIGHT)
-        / (seen.ended + COME_BACK_WEIGHT);
-    let back = (seen.ended - seen.bought + come_back * COME_BACK_WEIGHT)
-        / (seen.ended + COME_BACK_WEIGHT);
+    let each =
+        (seen.places_bought + places_each * COME_BACK_WEIGHT) / (seen.ended + COME_BACK_WEIGHT);
+    let back =
+        (seen.ended - seen.bought + come_back * COME_BACK_WEIGHT) / (seen.ended + COME_BACK_WEIGHT);
     seen.free.map(|free| (free + seen.held * back) / each.max(0.5))
 }
 

@@ -12,6 +12,10 @@
 //! it. So the organizer can't choose ranks (the beacon is missing), and nobody else can foresee
 //! them (the seed is missing). What it doesn't show: that every subject is another person.
 //!
+//! A presale registration is drawn in the same way ([`crate::registrations`]): its lane is -1
+//! minus its number in the event, as 2 bytes in two's complement, so that no lane of a waiting
+//! room has it. The first is lane -1, bytes `ff ff`.
+//!
 //! The subject is the session's or the account's id, and event and subject are the UUIDs' bytes.
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -163,6 +167,21 @@ mod tests {
         ];
         for (number, beacon, place) in vectors {
             assert_eq!(draw(Some(beacon)).place(subject(number)), Some(place), "{number} {beacon}");
+        }
+    }
+
+    /// The same for presale registrations: the first and the eighth of an event.
+    #[test]
+    fn registrations_are_drawn_in_lanes_below_zero() {
+        let vectors: [(i16, u128, i64); 3] = [
+            (0, 1, 259_439_631_489_972_687),
+            (0, 2, 4_147_904_702_586_336_710),
+            (7, 1, 1_888_634_230_886_040_356),
+        ];
+        for (number, who, place) in vectors {
+            let lane = crate::registrations::lane(number);
+            let draw = Draw::new(EventId(EVENT), lane, [0x42; 32], "coin", None, Some("heads"));
+            assert_eq!(draw.place(subject(who)), Some(place), "{number} {who}");
         }
     }
 

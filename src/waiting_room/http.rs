@@ -17,6 +17,7 @@ use super::join::{self, Joined, Joiner};
 use super::poll::{self, PlaceView};
 use super::token::{Pass, QueueToken};
 use super::{Room, passes, turn};
+use crate::access::grant::{Grant, access_of};
 use crate::accounts;
 use crate::app::App;
 use crate::http::extract::{Body, Buyer, Path, Query, Session};
@@ -84,6 +85,8 @@ pub struct JoinRequest {
     pub lane: Option<String>,
     /// For lanes with `needs_code`.
     pub access_code: Option<String>,
+    /// For lanes with `needs_grant`, unless it is sent as `Onsale-Access`.
+    pub access: Option<String>,
     /// A queue token from before: if it is still good, it is the answer.
     pub token: Option<String>,
     /// The solution of a challenge, where the room asks for proof and you have no account.
@@ -108,7 +111,9 @@ pub struct JoinView {
 /// the same place. A place whose turn is over is replaced by one behind everyone.
 #[utoipa::path(
     post, path = "/v1/events/{event}/waiting-room/join", tag = "waiting room",
-    params(("event" = String, Path, description = "Id or slug")),
+    params(("event" = String, Path, description = "Id or slug"),
+           ("Onsale-Access" = Option<String>, Header,
+            description = "Grants for lanes that need one")),
     request_body = JoinRequest, security(("session" = [])),
     responses((status = 200, description = "Your place", body = JoinView),
         (status = 401, description = "No session", body = ProblemBody),
@@ -127,16 +132,20 @@ pub async fn join(
     Path(event): Path<String>,
     session: Session,
     Client(client): Client,
+    headers: HeaderMap,
     Body(request): Body<JoinRequest>,
 ) -> Result<Json<JoinView>, Problem> {
     let sale = crate::catalog::http::visible(&app, &event).await?;
     accounts::admit(&sale.listing.event, &session)?;
     let room = find(&app, &event).await?;
+    let access = request.access.as_deref().unwrap_or_else(|| access_of(&headers));
+    let grants = Grant::read(&app.keyring, room.event, session.account, access);
     let joiner = Joiner {
         subject: session.account,
         signed_in: session.signed_in.is_some(),
         lane: request.lane.as_deref(),
         access_code: request.access_code.as_deref(),
+        grants: &grants,
         token: request.token.as_deref(),
         proof: request.proof.as_deref(),
         client,
@@ -181,9 +190,8 @@ pub fn place_view(app: &App, board: &Board, token: &QueueToken) -> Result<PlaceV
 /// # Errors
 /// `queue_token` if it is none.
 pub fn open(app: &App, event: EventId, text: Option<&str>) -> Result<QueueToken, Problem> {
-    let text = text.ok_or_else(|| {
-        Problem::new(Code::QueueToken).detail("send the token as Onsale-Queue")
-    })?;
+    let text = text
+        .ok_or_else(|| Problem::new(Code::QueueToken).detail("send the token as Onsale-Queue"))?;
     let token = QueueToken::open(&app.keyring, text);
     token.filter(|token| token.event == event).ok_or_else(|| Problem::new(Code::QueueToken))
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::proof::{self, Purpose};
 use super::token::QueueToken;
 use super::{Lane, LaneKind, Phase, Room, RoomState, Turn, line, poll};
+use crate::access::grant::Grant;
 use crate::app::App;
 use crate::catalog::Promo;
 use crate::db::batch::{Commit, Job, answered};
@@ -32,6 +33,8 @@ pub struct Joiner<'a> {
     pub lane: Option<&'a str>,
     /// For lanes that need one.
     pub access_code: Option<&'a str>,
+    /// For lanes that a code set opens.
+    pub grants: &'a [Grant],
     /// A token from an earlier time.
     pub token: Option<&'a str>,
     /// Proof of work, for who has no account.
@@ -145,6 +148,13 @@ pub async fn look(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Joined,
             return Err(Problem::new(Code::AccessCode));
         }
     }
+    if let Some(set) = lane.code_set {
+        let sale = app.catalog.sale(room.event).await?;
+        let sale = sale.ok_or_else(|| Problem::new(Code::NotFound))?;
+        if !sale.listing.is_granted(set, joiner.grants, app.now()) {
+            return Err(Problem::new(Code::AccessCode));
+        }
+    }
     Ok(Joined::New(lane.number))
 }
 
@@ -164,11 +174,7 @@ fn choose<'a>(room: &'a Room, code: Option<&str>) -> Result<&'a Lane, Problem> {
 }
 
 /// The place that somebody has already and that is still good.
-async fn known(
-    app: &App,
-    room: &Room,
-    joiner: &Joiner<'_>,
-) -> Result<Option<QueueToken>, Problem> {
+async fn known(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Option<QueueToken>, Problem> {
     let token = if joiner.signed_in {
         stored(app, room.event, joiner.subject).await?
     } else {

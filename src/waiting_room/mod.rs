@@ -131,6 +131,8 @@ pub struct Lane {
     pub kind: LaneKind,
     /// Who has no such code can't join.
     pub access_code: Option<String>,
+    /// Who has no grant of this code set can't join.
+    pub code_set: Option<uuid::Uuid>,
     /// Of the admissions, while others wait as well.
     pub share: i32,
     /// When one can join.
@@ -210,13 +212,19 @@ pub fn standard(event: EventId) -> Room {
 impl Lane {
     /// A general lane that nobody has joined yet. Its seed is made when it is stored.
     #[must_use]
-    pub fn general(event: EventId, joins_at: Timestamp, draw_at: Timestamp, opens_at: Timestamp) -> Self {
+    pub fn general(
+        event: EventId,
+        joins_at: Timestamp,
+        draw_at: Timestamp,
+        opens_at: Timestamp,
+    ) -> Self {
         Self {
             number: 0,
             code: "general".to_owned(),
             name: "General".to_owned(),
             kind: LaneKind::General,
             access_code: None,
+            code_set: None,
             share: 100,
             joins_at,
             draw_at,
@@ -355,9 +363,8 @@ mod tests {
         let call = |place, second: i64| Call { place, at_ms: second * 1_000, called: 0.0 };
         room.lanes[0].calls = Arc::new(vec![call(10, 1_000), call(20, 1_050)]);
         room.lanes[0].serving = 20;
-        let turn = |room: &Room, place, second: i64| {
-            room.turn(&room.lanes[0], place, second * 1_000)
-        };
+        let turn =
+            |room: &Room, place, second: i64| room.turn(&room.lanes[0], place, second * 1_000);
         assert_eq!(turn(&room, 20, 1_060), Turn::Waiting);
         assert_eq!(turn(&room, 9, 1_099), Turn::Called { until_ms: 1_100_000 });
         assert_eq!(turn(&room, 10, 1_149), Turn::Called { until_ms: 1_150_000 });

@@ -130,7 +130,8 @@ pub fn view(
     );
     let before = place.filter(|_| waits).map(|place| board::ahead(lane, place));
     let until_open = (lane.opens_at.as_millisecond() - now_ms).max(0) as f64 / 1_000.0;
-    let eta_s = before.filter(|_| pace.per_s > 0.0 && state != Standing::Paused)
+    let eta_s = before
+        .filter(|_| pace.per_s > 0.0 && state != Standing::Paused)
         .map(|ahead| until_open + ahead / pace.per_s);
     Some(PlaceView {
         state,

@@ -74,7 +74,9 @@ impl Rooms {
                     entry.insert(Arc::new(ArcSwap::from(room)));
                 }
                 dashmap::Entry::Occupied(entry) => {
-                    entry.get().rcu(|known| if is_older(&room, known) { known } else { &room }.clone());
+                    entry
+                        .get()
+                        .rcu(|known| if is_older(&room, known) { known } else { &room }.clone());
                 }
             }
         }

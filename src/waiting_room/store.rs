@@ -71,7 +71,7 @@ async fn read_lanes(
     calls: &mut ByLane,
 ) -> sqlx::Result<HashMap<Uuid, Vec<Lane>>> {
     let rows = sqlx::query!(
-        r#"SELECT event_id, lane, code, name, kind AS "kind: LaneKind", access_code, share,
+        r#"SELECT event_id, lane, code, name, kind AS "kind: LaneKind", access_code, code_set, share,
                   joins_at AS "joins_at: SqlTimestamp", draw_at AS "draw_at: SqlTimestamp",
                   opens_at AS "opens_at: SqlTimestamp", closes_at AS "closes_at: SqlTimestamp",
                   seed, beacon_name, beacon_round, beacon, serving, ceiling, numbered, joined,
@@ -94,6 +94,7 @@ async fn read_lanes(
             name: row.name,
             kind: row.kind,
             access_code: row.access_code,
+            code_set: row.code_set,
             share: row.share,
             joins_at: row.joins_at.to_jiff(),
             draw_at: row.draw_at.to_jiff(),
@@ -155,11 +156,11 @@ pub async fn put_lane(
     sqlx::query!(
         "INSERT INTO waiting_lanes (event_id, lane, code, name, kind, access_code, share,
                                     joins_at, draw_at, opens_at, closes_at, seed, beacon_name,
-                                    beacon_round)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                    beacon_round, code_set)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (event_id, lane) DO UPDATE
          SET code = $3, name = $4, kind = $5, access_code = $6, share = $7, joins_at = $8,
-             draw_at = $9, opens_at = $10, closes_at = $11",
+             draw_at = $9, opens_at = $10, closes_at = $11, code_set = $15",
         event.0,
         lane.number,
         lane.code,
@@ -173,7 +174,8 @@ pub async fn put_lane(
         lane.closes_at.map(ToSqlx::to_sqlx) as _,
         seed.as_slice(),
         lane.draw.beacon_name,
-        lane.draw.beacon_round
+        lane.draw.beacon_round,
+        lane.code_set
     )
     .execute(pg)
     .await?;

@@ -209,7 +209,8 @@ pub async fn create(
     }
     let account = visitor.need(&app);
     let event = sale.listing.event.id;
-    let problem = match held(&app, &sale, account, &key, wish, visitor.pass(event).as_deref()).await {
+    let problem = match held(&app, &sale, account, &key, wish, visitor.pass(event).as_deref()).await
+    {
         Ok(held) => {
             visitor.remember(&app, sale.listing.event.id, held.id);
             return Ok(visitor.with(see_other(&hold_address(&slug, &held))));

@@ -33,6 +33,7 @@ fn wish(lines: Vec<WishLine>, fields: &Fields) -> Wish {
         accept_equivalent: fields.ticked("equivalent"),
         promo_code: code("promo"),
         access_code: code("access"),
+        grants: Vec::new(),
     }
 }
 

@@ -35,11 +35,10 @@ pub struct Memory {
 pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
     drop(app.uncounted.flush(&app.redis).await);
     report(app).await?;
-    let events = sqlx::query_scalar!(
-        "SELECT event_id FROM waiting_rooms WHERE state IN ('open', 'paused')"
-    )
-    .fetch_all(&app.pg)
-    .await?;
+    let events =
+        sqlx::query_scalar!("SELECT event_id FROM waiting_rooms WHERE state IN ('open', 'paused')")
+            .fetch_all(&app.pg)
+            .await?;
     for event in events.into_iter().map(EventId) {
         if let Err(problem) = tend(app, event).await {
             tracing::warn!(%event, ?problem, "a waiting room can't be tended now");
@@ -140,7 +139,7 @@ struct Beacon {
     randomness: String,
 }
 
-async fn fetch(url: &str) -> anyhow::Result<String> {
+pub(super) async fn fetch(url: &str) -> anyhow::Result<String> {
     let answer = reqwest::get(url).await?.error_for_status()?;
     let beacon: Beacon = answer.json().await?;
     let plain = (16..=256).contains(&beacon.randomness.len())

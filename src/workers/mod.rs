@@ -10,6 +10,7 @@ pub mod hang;
 pub mod outbox;
 pub mod reconcile;
 pub mod refunds;
+pub mod registrations;
 pub mod sign_ins;
 pub mod sweep;
 
@@ -45,6 +46,7 @@ pub fn start(app: &Arc<App>) {
     spawn(app, "outbox", poll, |app| async move { outbox::run_once(&app).await });
     spawn(app, "sign-ins", poll, |app| async move { sign_ins::run_once(&app).await });
     spawn(app, "forget", FORGET_EVERY, |app| async move { forget::run_once(&app).await });
+    spawn(app, "registrations", poll, |app| async move { registrations::run_once(&app).await });
     spawn(app, "refunds", poll, |app| async move { refunds::run_once(&app).await });
     spawn(app, "reconcile", reconcile_every, |app| async move { reconcile::run_once(&app).await });
     spawn(app, "compare", compare_every, |app| async move { compare::run_once(&app).await });

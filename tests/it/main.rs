@@ -8,6 +8,7 @@
 #![allow(clippy::unused_async, reason = "helpers of one kind are called in one way")]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod access;
 mod accounts;
 mod audit;
 mod availability;

@@ -189,6 +189,7 @@ mod tests {
             price_types: vec![],
             offers: vec![],
             promos: vec![],
+            code_sets: vec![],
         })
     }
 

@@ -50,9 +50,10 @@ pub async fn add(
     sqlx::query!(
         "INSERT INTO offers (id, event_id, offer, name, level, price_type, channel, fee_fixed,
                              fee_bp, tax_bp, starts_at, ends_at, access_code, quota,
-                             min_per_order, max_per_order, multiple_of, package_size, active)
+                             min_per_order, max_per_order, multiple_of, package_size, active,
+                             code_set)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                 $19)",
+                 $19, $20)",
         id.0,
         event.0,
         number,
@@ -71,7 +72,8 @@ pub async fn add(
         terms.max_per_order,
         terms.multiple_of,
         terms.package_size,
-        terms.active
+        terms.active,
+        terms.code_set
     )
     .execute(edit.pg())
     .await?;
@@ -100,7 +102,7 @@ pub async fn update(
         "UPDATE offers SET name = $2, fee_fixed = $3, fee_bp = $4, tax_bp = $5, starts_at = $6,
                            ends_at = $7, access_code = $8, quota = $9, min_per_order = $10,
                            max_per_order = $11, multiple_of = $12, package_size = $13,
-                           active = $14
+                           active = $14, code_set = $15
          WHERE id = $1",
         offer.id.0,
         terms.name,
@@ -115,7 +117,8 @@ pub async fn update(
         terms.max_per_order,
         terms.multiple_of,
         terms.package_size,
-        terms.active
+        terms.active,
+        terms.code_set
     )
     .execute(edit.pg())
     .await?;

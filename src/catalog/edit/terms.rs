@@ -23,6 +23,8 @@ pub struct OfferTerms {
     pub ends_at: Option<Timestamp>,
     /// Needed to buy it.
     pub access_code: Option<String>,
+    /// A grant of this set is needed to buy it.
+    pub code_set: Option<uuid::Uuid>,
     /// Most places sold through it.
     pub quota: Option<i32>,
     /// Fewest places per order.
@@ -49,6 +51,7 @@ impl From<&Offer> for OfferTerms {
             starts_at: offer.starts_at,
             ends_at: offer.ends_at,
             access_code: offer.access_code.clone(),
+            code_set: offer.code_set,
             quota: offer.quota,
             min_per_order: offer.min_per_order,
             max_per_order: offer.max_per_order,
@@ -150,6 +153,7 @@ mod tests {
             starts_at: None,
             ends_at: None,
             access_code: None,
+            code_set: None,
             quota: None,
             min_per_order: 1,
             max_per_order: 10,

@@ -132,7 +132,8 @@ async fn give(
 ) -> Result<Order, Problem> {
     let sale = app.built(sale).await?;
     let wish = wish(&sale.listing, &request)?;
-    let (_, held) = crate::holds::http::hold_with(app, sale.clone(), account, key, &wish, None).await?;
+    let (_, held) =
+        crate::holds::http::hold_with(app, sale.clone(), account, key, &wish, None).await?;
     // A hold's id names its epoch: after a rebuild the same request holds anew. Whatever was
     // claimed in an earlier epoch is visible by now.
     let sale = app.catalog.refresh(held.event).await?.unwrap_or(sale);
@@ -210,7 +211,7 @@ fn wish(listing: &Listing, request: &CompRequest) -> Result<Wish, Problem> {
         .first()
         .and_then(|line| listing.offer(line.offer))
         .and_then(|offer| offer.access_code.clone());
-    Ok(Wish { lines, accept_equivalent: false, promo_code: None, access_code })
+    Ok(Wish { lines, access_code, ..Wish::default() })
 }
 
 /// The offer by which places of a level are given away.
@@ -273,6 +274,7 @@ fn free_terms(secret: &str) -> OfferTerms {
         starts_at: None,
         ends_at: None,
         access_code: Some(secret.to_owned()),
+        code_set: None,
         quota: None,
         min_per_order: 1,
         max_per_order: i32::try_from(MAX_PLACES).unwrap_or(i32::MAX),

@@ -137,7 +137,7 @@ fn format_of(headers: &HeaderMap, query: &ImportQuery) -> Result<Format, Problem
 }
 
 /// The body, within a bound of its own: that of other routes is far too small for a stadium.
-async fn whole(request: Request, most: usize) -> Result<Vec<u8>, Problem> {
+pub(super) async fn whole(request: Request, most: usize) -> Result<Vec<u8>, Problem> {
     let mut chunks = request.into_body().into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {

@@ -2,6 +2,9 @@
 
 pub mod areas;
 pub mod channels;
+pub mod code_imports;
+pub mod code_sets;
+pub mod codes;
 pub mod comps;
 pub mod events;
 pub mod manifest;
@@ -9,6 +12,7 @@ pub mod offers;
 pub mod orders;
 pub mod places;
 pub mod promos;
+pub mod registrations;
 pub mod sales;
 pub mod status;
 pub mod terms;
@@ -53,6 +57,13 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(orders::refund))
         .routes(routes!(comps::create))
         .routes(routes!(sales::read))
+        .routes(routes!(code_sets::create, code_sets::list))
+        .routes(routes!(code_sets::revoke))
+        .routes(routes!(codes::create, codes::list))
+        .routes(routes!(code_imports::create))
+        .routes(routes!(codes::revoke))
+        .routes(routes!(registrations::create))
+        .routes(routes!(registrations::beacon))
         .routes(routes!(waiting_room::put))
         .routes(routes!(waiting_room::control))
         .routes(routes!(waiting_room::beacon))

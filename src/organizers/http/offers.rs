@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::terms::{OwnOfferView, TierTerms};
 use crate::app::App;
@@ -58,6 +59,9 @@ pub struct OfferRequest {
     /// Needed to buy it.
     #[serde(default)]
     pub access_code: Option<String>,
+    /// The id of a code set of this event: a grant of it is needed to buy.
+    #[serde(default)]
+    pub code_set: Option<Uuid>,
     /// Most places sold through it.
     #[serde(default)]
     pub quota: Option<i32>,
@@ -112,6 +116,10 @@ pub struct OfferChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub access_code: Patch<Option<String>>,
+    /// A grant of this code set is needed to buy it; null is none.
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    pub code_set: Patch<Option<Uuid>>,
     /// Most places sold through it; null is no limit.
     #[serde(default)]
     #[schema(value_type = Option<i32>)]
@@ -143,7 +151,10 @@ pub struct OfferChange {
 }
 
 /// Reads texts, and checks everything.
-fn checked(terms: OfferTerms) -> Result<OfferTerms, Problem> {
+fn checked(listing: &Listing, terms: OfferTerms) -> Result<OfferTerms, Problem> {
+    if terms.code_set.is_some_and(|set| listing.code_set(set).is_none()) {
+        return Err(Problem::field("/code_set", "not a code set of this event"));
+    }
     let name = rules::line("/name", &terms.name, rules::MAX_NAME_CHARS)?;
     let access_code = terms.access_code.as_deref();
     let access_code =
@@ -212,7 +223,7 @@ pub async fn create(
         Begun::New(id) => OfferId(id),
     };
     let subject = subject(event.listing(), &request)?;
-    let terms = checked(OfferTerms {
+    let terms = OfferTerms {
         name: request.name,
         fee_fixed: request.fee_fixed,
         fee_bp: request.fee_bp,
@@ -220,6 +231,7 @@ pub async fn create(
         starts_at: request.starts_at,
         ends_at: request.ends_at,
         access_code: request.access_code,
+        code_set: request.code_set,
         quota: request.quota,
         min_per_order: request.min_per_order.unwrap_or(1),
         max_per_order: request.max_per_order.unwrap_or(MAX_PER_ORDER),
@@ -227,7 +239,8 @@ pub async fn create(
         package_size: request.package_size.unwrap_or(1),
         active: request.active.unwrap_or(true),
         tiers: tiers(request.tiers)?,
-    })?;
+    };
+    let terms = checked(event.listing(), terms)?;
     edit::add(&mut event, id, subject, &terms).await?;
     let sale = event.commit(&app).await?;
     Ok((StatusCode::CREATED, view(&sale.listing, id)?))
@@ -274,6 +287,7 @@ pub async fn update(
     change.starts_at.apply(&mut terms.starts_at);
     change.ends_at.apply(&mut terms.ends_at);
     change.access_code.apply(&mut terms.access_code);
+    change.code_set.apply(&mut terms.code_set);
     change.quota.apply(&mut terms.quota);
     change.min_per_order.apply(&mut terms.min_per_order);
     change.max_per_order.apply(&mut terms.max_per_order);
@@ -283,7 +297,8 @@ pub async fn update(
     if let Patch::To(given) = change.tiers {
         terms.tiers = tiers(given)?;
     }
-    edit::update(&app, &mut event, offer, &checked(terms)?).await?;
+    let terms = checked(&sale.listing, terms)?;
+    edit::update(&app, &mut event, offer, &terms).await?;
     let sale = event.commit(&app).await?;
     view(&sale.listing, id)
 }

@@ -33,6 +33,8 @@ pub struct OwnOfferView {
     pub ends_at: Option<Timestamp>,
     /// Needed to buy it.
     pub access_code: Option<String>,
+    /// A grant of this code set is needed to buy it.
+    pub code_set: Option<uuid::Uuid>,
     /// Most places sold through it.
     pub quota: Option<i32>,
     /// Fewest places per order.
@@ -115,6 +117,7 @@ impl OwnOfferView {
             starts_at: offer.starts_at,
             ends_at: offer.ends_at,
             access_code: offer.access_code.clone(),
+            code_set: offer.code_set,
             quota: offer.quota,
             min_per_order: offer.min_per_order,
             max_per_order: offer.max_per_order,

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::catalog::edit::Edit;
@@ -61,6 +62,9 @@ pub struct LaneRequest {
     /// Who has no such code can't join.
     #[serde(default)]
     pub access_code: Option<String>,
+    /// The id of a code set of this event: who has no grant of it can't join.
+    #[serde(default)]
+    pub code_set: Option<Uuid>,
     /// Of the admissions, while others wait as well (100).
     #[serde(default)]
     pub share: Option<i32>,
@@ -153,6 +157,12 @@ pub async fn put(
     let known = app.rooms.known(event);
     let room = merged(known.as_deref(), event, &request)?;
     let lanes = lanes(known.as_deref(), event, &request)?;
+    for (at, lane) in lanes.iter().enumerate() {
+        if lane.code_set.is_some_and(|set| edit.listing().code_set(set).is_none()) {
+            let why = "not a code set of this event";
+            return Err(Problem::field(&format!("/lanes/{at}/code_set"), why));
+        }
+    }
     store::put_room(edit.pg(), &room).await?;
     for lane in &lanes {
         let seed: [u8; SEED_BYTES] = rand::rng().random();
@@ -239,8 +249,9 @@ fn lane(
         Some(code) => Some(rules::typed_code(&pointer("access_code"), code)?),
         None => None,
     };
-    if wanted.kind == LaneKind::Presale && access_code.is_none() {
-        return Err(Problem::field(&pointer("access_code"), "a presale lane has one"));
+    if wanted.kind == LaneKind::Presale && access_code.is_none() && wanted.code_set.is_none() {
+        let why = "a presale lane has one, or a code_set";
+        return Err(Problem::field(&pointer("access_code"), why));
     }
     let name = &wanted.beacon_name;
     let beacon_name = rules::line(&pointer("beacon_name"), name, MAX_BEACON_CHARS)?;
@@ -257,6 +268,7 @@ fn lane(
         name: rules::line(&pointer("name"), &wanted.name, rules::MAX_NAME_CHARS)?,
         kind: wanted.kind,
         access_code,
+        code_set: wanted.code_set,
         share,
         closes_at: wanted.closes_at,
         draw,

@@ -23,6 +23,8 @@ fn routes() -> Vec<(Method, String)> {
                 let path = path.replace("{event}", "show").replace("{offer}", &id);
                 let path = path.replace("{order}", &id).replace("{area}", "FLOOR");
                 let path = path.replace("{code}", "FANS");
+                let path = path.replace("{set}", &id).replace("{registration}", &id);
+                let path = path.replace("{account}", &id);
                 assert!(!path.contains('{'), "{path}: name its parameter here");
                 let method = method.to_uppercase().parse().unwrap();
                 routes.push((method, path));

@@ -112,6 +112,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         price_types: vec![],
         offers: vec![],
         promos: vec![],
+        code_sets: vec![],
     })
 }
 

@@ -69,12 +69,10 @@ impl Venue {
     /// Has the controller decide as if half a second had passed.
     async fn admit(&self) -> f64 {
         let app = &self.server.server.app;
-        sqlx::query(
-            "UPDATE waiting_rooms SET decided_at = clock_timestamp() - interval '500 ms'",
-        )
-        .execute(&self.env.pg)
-        .await
-        .expect("the past");
+        sqlx::query("UPDATE waiting_rooms SET decided_at = clock_timestamp() - interval '500 ms'")
+            .execute(&self.env.pg)
+            .await
+            .expect("the past");
         let before = self.called().await;
         admit::run_once(app).await.expect("decided");
         app.rooms.refresh(&[self.event]).await.expect("read");

@@ -127,8 +127,8 @@ async fn nobody_is_called_for_whom_nothing_is_left_until_something_comes_back() 
     let (shopper, _, pass) = inside(&venue).await;
     // One buys everything that there is: 60 places, 50 at a time.
     let mut held = Vec::new();
-    for (key, level, n) in [("a", "front", 10), ("b", "front", 10), ("c", "back", 10),
-        ("d", "back", 10)]
+    for (key, level, n) in
+        [("a", "front", 10), ("b", "front", 10), ("c", "back", 10), ("d", "back", 10)]
     {
         let offer = shopper.offer("show", level).await;
         let wish = json!({"lines": [{"offer": offer, "best": n}]});
