@@ -83,6 +83,7 @@ pub fn opened_by(listing: &Listing, room: Option<&Room>, set: Uuid) -> Vec<Opene
 /// that is wrong, used up, over, revoked or somebody else's gets one and the same answer.
 #[utoipa::path(
     post, path = "/v1/events/{event}/access", tag = "events",
+    operation_id = "redeemAccessCode",
     params(("event" = String, Path, description = "Id or slug")),
     request_body = AccessRequest, security(("session" = [])),
     responses((status = 200, description = "The grant", body = AccessView),

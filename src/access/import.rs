@@ -67,6 +67,13 @@ pub struct Fault {
     pub detail: String,
 }
 
+/// The line that a record begins in. After CR LF the reader stands before the LF, in the line that
+/// has just ended.
+fn line_of(text: &[u8], at: &csv::Position) -> u64 {
+    let before = usize::try_from(at.byte()).ok().and_then(|byte| text.get(byte)) == Some(&b'\n');
+    at.line() + u64::from(before)
+}
+
 /// Reads a table with a column `code`, and `recipient` where the set is bound.
 ///
 /// # Errors
@@ -97,7 +104,7 @@ pub fn read(binding: Binding, bytes: &[u8]) -> Result<Vec<Own>, Vec<Fault>> {
                 break;
             }
         };
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| line_of(text, at));
         let Some(code) = record.get(at).and_then(normalise) else {
             let detail = format!("a code has {MIN_CHARS} to {MAX_CHARS} letters, digits and _");
             faults.push(fault(line, &detail));

@@ -92,6 +92,7 @@ pub fn address(text: &str) -> Result<Email, Problem> {
 /// many codes were asked for. A new code ends the one before it.
 #[utoipa::path(
     post, path = "/v1/sign-in", tag = "sessions", request_body = SignInRequest,
+    operation_id = "requestSignIn",
     responses((status = 202, description = "Perhaps a mail is on its way", body = SignInView),
         (status = 422, description = "`invalid`", body = ProblemBody))
 )]
@@ -132,6 +133,7 @@ pub struct ConfirmRequest {
 /// never sent one.
 #[utoipa::path(
     post, path = "/v1/sign-in/confirm", tag = "sessions", request_body = ConfirmRequest,
+    operation_id = "confirmSignIn",
     responses((status = 201, description = "Signed in", body = SessionView),
         (status = 403, description = "`sign_in_code`", body = ProblemBody),
         (status = 422, description = "`invalid`", body = ProblemBody))
@@ -168,6 +170,7 @@ pub fn user_agent(headers: &HeaderMap) -> &str {
 /// for a stolen one, and the whole session ends.
 #[utoipa::path(
     post, path = "/v1/sessions/rotate", tag = "sessions", security(("session" = [])),
+    operation_id = "rotateSession",
     responses((status = 200, description = "The session's new token", body = SessionView),
         (status = 401, description = "No session that lives", body = ProblemBody))
 )]
@@ -221,6 +224,7 @@ pub struct SessionsView {
 /// Where the account is signed in, the last used first.
 #[utoipa::path(
     get, path = "/v1/sessions", tag = "sessions", security(("session" = [])),
+    operation_id = "listSessions",
     responses((status = 200, description = "The sessions", body = SessionsView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`sign_in_needed`", body = ProblemBody))
@@ -244,7 +248,8 @@ pub async fn list(
 /// Ends one of the account's sessions, on every server within two seconds.
 #[utoipa::path(
     delete, path = "/v1/sessions/{session}", tag = "sessions", security(("session" = [])),
-    params(("session" = SessionId, Path,)),
+    operation_id = "revokeSession",
+    params(("session" = SessionId, Path, description = "The session's id")),
     responses((status = 204, description = "It has ended"),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`sign_in_needed`", body = ProblemBody),
@@ -265,6 +270,7 @@ pub async fn revoke(
 /// Signs out.
 #[utoipa::path(
     delete, path = "/v1/sessions/current", tag = "sessions", security(("session" = [])),
+    operation_id = "signOut",
     responses((status = 204, description = "The session has ended"),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`sign_in_needed`", body = ProblemBody))

@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::problem::Code;
 use crate::holds::http::HoldView;
-use crate::ids::{OfferId, OrderId};
+use crate::ids::{AskId, OfferId, OrderId};
 
 /// Further members of a problem; which ones it has depends on its code.
 #[derive(utoipa::ToSchema)]
@@ -23,12 +23,18 @@ pub struct Members {
     pub line: Option<usize>,
     /// The most free neighbours that were seen: `none_left`.
     pub longest: Option<i64>,
-    /// The event's status: `not_on_sale`.
+    /// The event's status: `not_on_sale`; the turn's: `not_your_turn`.
     pub state: Option<String>,
     /// The order that the hold became, or is becoming: `hold_in_checkout`.
     pub order: Option<OrderId>,
     /// A hold of equally good places, at the same prices: `claim_lost`, if you allowed it.
     pub equivalent: Option<HoldView>,
+    /// The ask that there is already: `ask_exists`.
+    pub ask: Option<AskId>,
+    /// When one can join the waiting room: `not_open_yet`.
+    pub joins_at: Option<String>,
+    /// The limit that was reached: `too_many_requests`.
+    pub limit: Option<String>,
     /// The lowest value that is possible: `places_taken`, `quota_reached` (organizers).
     pub least: Option<i64>,
     /// How many of the places are not free: `places_taken` (organizers).

@@ -211,6 +211,7 @@ pub struct OrderPage {
 /// The orders of the account that has signed in.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders", security(("session" = [])), params(PageQuery),
+    operation_id = "listOrders",
     responses((status = 200, description = "A page", body = OrderPage),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`sign_in_needed`", body = ProblemBody),

@@ -115,6 +115,7 @@ async fn visible(app: &App, event: &str, id: Uuid) -> Result<Registration, Probl
 /// The event's presale registrations.
 #[utoipa::path(
     get, path = "/v1/events/{event}/registrations", tag = "registrations",
+    operation_id = "listRegistrations",
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "All of them", body = [RegistrationView]),
         (status = 404, description = "No such event", body = ProblemBody))
@@ -136,8 +137,9 @@ pub async fn list(
 /// rule as the waiting room's, with the account's id as the subject.
 #[utoipa::path(
     get, path = "/v1/events/{event}/registrations/{registration}", tag = "registrations",
+    operation_id = "getRegistration",
     params(("event" = String, Path, description = "Id or slug"),
-           ("registration" = Uuid, Path,)),
+           ("registration" = Uuid, Path, description = "The registration's id")),
     responses((status = 200, description = "The registration", body = RegistrationView),
         (status = 404, description = "No such registration", body = ProblemBody))
 )]
@@ -214,8 +216,9 @@ fn closed(registration: &Registration, app: &App) -> Problem {
 /// harmless, and changes nothing.
 #[utoipa::path(
     post, path = "/v1/events/{event}/registrations/{registration}", tag = "registrations",
+    operation_id = "registerForPresale",
     params(("event" = String, Path, description = "Id or slug"),
-           ("registration" = Uuid, Path,)),
+           ("registration" = Uuid, Path, description = "The registration's id")),
     request_body = RegisterRequest, security(("session" = [])),
     responses((status = 201, description = "Registered", body = RegistrantView),
         (status = 200, description = "Registered before", body = RegistrantView),
@@ -262,8 +265,9 @@ pub async fn register(
 /// Withdraws one's registration, as long as one can register.
 #[utoipa::path(
     delete, path = "/v1/events/{event}/registrations/{registration}", tag = "registrations",
+    operation_id = "withdrawRegistration",
     params(("event" = String, Path, description = "Id or slug"),
-           ("registration" = Uuid, Path,)),
+           ("registration" = Uuid, Path, description = "The registration's id")),
     security(("session" = [])),
     responses((status = 204, description = "Not registered (any more)"),
         (status = 401, description = "No session", body = ProblemBody),
@@ -285,8 +289,9 @@ pub async fn withdraw(
 /// One's own registration: its place after the draw, and a winner's code.
 #[utoipa::path(
     get, path = "/v1/events/{event}/registrations/{registration}/mine", tag = "registrations",
+    operation_id = "getMyRegistration",
     params(("event" = String, Path, description = "Id or slug"),
-           ("registration" = Uuid, Path,)),
+           ("registration" = Uuid, Path, description = "The registration's id")),
     security(("session" = [])),
     responses((status = 200, description = "It", body = RegistrantView),
         (status = 401, description = "No session", body = ProblemBody),

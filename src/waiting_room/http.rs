@@ -60,6 +60,7 @@ pub async fn board(app: &App, event: EventId) -> Result<Arc<Board>, Problem> {
 /// is greater.
 #[utoipa::path(
     get, path = "/v1/events/{event}/waiting-room", tag = "waiting room",
+    operation_id = "getWaitingRoom",
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The waiting room", body = RoomView),
         (status = 304, description = "As you have it"),
@@ -111,6 +112,7 @@ pub struct JoinView {
 /// the same place. A place whose turn is over is replaced by one behind everyone.
 #[utoipa::path(
     post, path = "/v1/events/{event}/waiting-room/join", tag = "waiting room",
+    operation_id = "joinWaitingRoom",
     params(("event" = String, Path, description = "Id or slug"),
            ("Onsale-Access" = Option<String>, Header,
             description = "Grants for lanes that need one")),
@@ -209,6 +211,7 @@ pub struct PollView {
 /// Where you stand. Poll again after `poll_after_ms`, not sooner: it changes nothing.
 #[utoipa::path(
     get, path = "/v1/events/{event}/waiting-room/place", tag = "waiting room",
+    operation_id = "getPlaceInLine",
     params(("event" = String, Path, description = "Id or slug"),
            ("Onsale-Queue" = String, Header, description = "The token of joining")),
     responses((status = 200, description = "Your place", body = PollView),
@@ -253,6 +256,7 @@ pub struct StreamQuery {
 /// Where you stand, as it changes (Server-Sent Events): events `place` with the answer to a poll.
 #[utoipa::path(
     get, path = "/v1/events/{event}/waiting-room/stream", tag = "waiting room",
+    operation_id = "streamPlaceInLine",
     params(("event" = String, Path, description = "Id or slug"), StreamQuery),
     responses((status = 200, description = "A stream of `place` events", body = PollView,
                content_type = "text/event-stream"),
@@ -334,6 +338,7 @@ impl PassView {
 /// reloaded, say) while the pass is good, the answer is the same pass.
 #[utoipa::path(
     post, path = "/v1/events/{event}/waiting-room/pass", tag = "waiting room",
+    operation_id = "takeTurn",
     params(("event" = String, Path, description = "Id or slug")),
     request_body = PassRequest, security(("session" = [])),
     responses((status = 201, description = "The pass", body = PassView),
@@ -363,6 +368,7 @@ pub async fn exchange(
 /// Gives a pass up: somebody else is let in for it.
 #[utoipa::path(
     delete, path = "/v1/events/{event}/waiting-room/pass", tag = "waiting room",
+    operation_id = "giveUpPass",
     params(("event" = String, Path, description = "Id or slug"),
            ("Onsale-Pass" = String, Header, description = "The pass")),
     security(("session" = [])),

@@ -91,6 +91,7 @@ impl AskView {
 /// that it fits before it is free for all. Look at the ask to learn it.
 #[utoipa::path(
     post, path = "/v1/events/{event}/asks", tag = "holds",
+    operation_id = "createAsk",
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     request_body = Wish, security(("session" = [])),
@@ -200,7 +201,8 @@ async fn look(app: &App, sale: &Sale, ask: AskId, account: AccountId) -> Result<
 /// An ask as it stands.
 #[utoipa::path(
     get, path = "/v1/events/{event}/asks/{ask}", tag = "holds", security(("session" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("ask" = AskId, Path,)),
+    operation_id = "getAsk",
+    params(("event" = String, Path, description = "Id or slug"), ("ask" = AskId, Path, description = "The ask's id")),
     responses((status = 200, description = "The ask", body = AskView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),
@@ -220,7 +222,8 @@ pub async fn read(
 /// Gives an ask up, and what it got unless checkout has begun.
 #[utoipa::path(
     delete, path = "/v1/events/{event}/asks/{ask}", tag = "holds", security(("session" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("ask" = AskId, Path,)),
+    operation_id = "withdrawAsk",
+    params(("event" = String, Path, description = "Id or slug"), ("ask" = AskId, Path, description = "The ask's id")),
     responses((status = 204, description = "It is over (or was before)"),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),

@@ -60,8 +60,8 @@ impl Class {
     fn of_event(part: &str, template: &str) -> Self {
         match part {
             "holds" if template.ends_with("/checkout") => Self::Checkout,
-            "holds" => Self::Hold,
-            "waiting-room" | "line" | "pass" | "passes" => Self::Wait,
+            "holds" | "asks" => Self::Hold,
+            "waiting-room" | "access" | "registrations" => Self::Wait,
             _ => Self::Browse,
         }
     }
@@ -118,6 +118,21 @@ mod tests {
     /// organizer's route for organizing.
     const EXPECTED: &[(&str, &str, Class)] = &[
         ("post", "/v1/sessions", Class::SignIn),
+        ("post", "/v1/sessions/rotate", Class::SignIn),
+        ("delete", "/v1/sessions/{session}", Class::SignIn),
+        ("delete", "/v1/sessions/current", Class::SignIn),
+        ("post", "/v1/sign-in", Class::SignIn),
+        ("post", "/v1/sign-in/confirm", Class::SignIn),
+        ("post", "/v1/events/{event}/access", Class::Wait),
+        ("get", "/v1/events/{event}/registrations", Class::Wait),
+        ("get", "/v1/events/{event}/registrations/{registration}", Class::Wait),
+        ("get", "/v1/events/{event}/registrations/{registration}/mine", Class::Wait),
+        ("post", "/v1/events/{event}/registrations/{registration}", Class::Wait),
+        ("delete", "/v1/events/{event}/registrations/{registration}", Class::Wait),
+        ("post", "/v1/events/{event}/asks", Class::Hold),
+        ("get", "/v1/events/{event}/asks/{ask}", Class::Hold),
+        ("delete", "/v1/events/{event}/asks/{ask}", Class::Hold),
+        ("get", "/v1/orders", Class::Checkout),
         ("post", "/v1/events/{event}/holds", Class::Hold),
         ("get", "/v1/events/{event}/holds/{hold}", Class::Hold),
         ("delete", "/v1/events/{event}/holds/{hold}", Class::Hold),
@@ -137,6 +152,11 @@ mod tests {
         ("get", "/health/ready", Class::Operate),
         ("get", "/metrics", Class::Operate),
         ("post", "/events/{slug}/holds", Class::Hold),
+        ("post", "/sign-in", Class::SignIn),
+        ("post", "/sign-in/code", Class::SignIn),
+        ("post", "/sign-in/link", Class::SignIn),
+        ("post", "/account/sign-out", Class::SignIn),
+        ("post", "/account/sessions/{session}/end", Class::SignIn),
         ("get", "/events/{slug}/holds/{hold}", Class::Hold),
         ("post", "/events/{slug}/holds/{hold}/extend", Class::Hold),
         ("post", "/events/{slug}/holds/{hold}/release", Class::Hold),

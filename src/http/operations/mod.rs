@@ -15,8 +15,13 @@ use utoipa::openapi::{Content, Header, OpenApi, PathItem, Ref, RefOr, Required, 
 use super::problem::Code;
 
 /// What any request may be answered.
-pub const ANYWHERE: [Code; 4] =
-    [Code::TooManyRequests, Code::Internal, Code::Unavailable, Code::Timeout];
+pub const ANYWHERE: [Code; 5] = [
+    Code::TooManyRequests,
+    Code::Internal,
+    Code::Unavailable,
+    Code::Overloaded,
+    Code::Timeout,
+];
 /// The media type of refusals and failures (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
 /// Bodies that ask for places in one of three ways, and the types of those.
@@ -71,6 +76,7 @@ fn codes(path: &str, operation: &Operation) -> Vec<Code> {
     let by_rule = [
         (Code::Malformed, body),
         (Code::TooLarge, body),
+        (Code::SlowBody, body),
         (Code::MediaType, body && !webhook),
         (Code::Invalid, (body && !webhook) || takes(ParameterIn::Query, None)),
         (Code::IdempotencyKey, takes(ParameterIn::Header, Some("Idempotency-Key"))),

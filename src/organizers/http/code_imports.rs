@@ -30,8 +30,9 @@ pub struct CodesImported {
 /// spaces and hyphens don't count), and `recipient` where the set is bound. All or none.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/code-sets/{set}/import", tag = "organizer",
+    operation_id = "importCodes",
     security(("organizer" = [])), request_body(content = String, content_type = "text/csv"),
-    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path,),
+    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path, description = "The set's id"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     responses((status = 201, description = "Imported", body = CodesImported),
         (status = 200, description = "Imported before, with the same key", body = CodesImported),

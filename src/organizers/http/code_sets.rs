@@ -174,6 +174,7 @@ fn checked(request: &CodeSetRequest, id: Uuid) -> Result<SetRow, Problem> {
 /// Makes a code set, and closes what it opens to everybody else.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/code-sets", tag = "organizer",
+    operation_id = "createCodeSet",
     security(("organizer" = [])), request_body = CodeSetRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
@@ -224,6 +225,7 @@ pub async fn create(
 /// The event's code sets, and how often their codes were redeemed.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/code-sets", tag = "organizer",
+    operation_id = "listCodeSets",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"), CodeSetQuery),
     responses((status = 200, description = "A page", body = CodeSetPage),
@@ -250,8 +252,9 @@ pub async fn list(
 /// every process within a second. What is held or bought already stays so.
 #[utoipa::path(
     delete, path = "/v1/organizer/events/{event}/code-sets/{set}", tag = "organizer",
+    operation_id = "revokeCodeSet",
     security(("organizer" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path,)),
+    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path, description = "The set's id")),
     responses((status = 200, description = "Revoked, now or before", body = CodeSetView),
         (status = 401, description = "No valid key", body = ProblemBody),
         (status = 403, description = "Needs the scope `catalog`", body = ProblemBody),

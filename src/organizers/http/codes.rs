@@ -168,8 +168,9 @@ fn table(codes: &[String], recipients: &[(Recipient, String)]) -> Result<Respons
 /// An answer that was lost can be had once more, for an hour, with the same `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/code-sets/{set}/codes", tag = "organizer",
+    operation_id = "createCodes",
     security(("organizer" = [])), request_body = CodesRequest,
-    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path,),
+    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path, description = "The set's id"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
     responses((status = 201, description = "The codes: a column `code`, and `recipient` where \
             the set is bound", content_type = "text/csv", body = String),
@@ -258,8 +259,9 @@ pub async fn room(
 /// The codes of a set, and how many have redeemed each.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/code-sets/{set}/codes", tag = "organizer",
+    operation_id = "listCodes",
     security(("organizer" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path,), CodeQuery),
+    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path, description = "The set's id"), CodeQuery),
     responses((status = 200, description = "A page", body = CodePage),
         (status = 304, description = "As you have it"),
         (status = 401, description = "No valid key", body = ProblemBody),
@@ -290,8 +292,9 @@ pub async fn list(
 /// Revokes one code for good: it can't be redeemed, and grants that were given for it don't count.
 #[utoipa::path(
     delete, path = "/v1/organizer/events/{event}/code-sets/{set}/codes/{code}",
+    operation_id = "revokeCode",
     tag = "organizer", security(("organizer" = [])),
-    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path,),
+    params(("event" = String, Path, description = "Id or slug"), ("set" = Uuid, Path, description = "The set's id"),
            ("code" = i64, Path, description = "Its id")),
     responses((status = 204, description = "Revoked, now or before"),
         (status = 401, description = "No valid key", body = ProblemBody),

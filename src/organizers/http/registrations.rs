@@ -101,6 +101,7 @@ async fn shown(app: &App, event: EventId, id: Uuid) -> Result<Json<RegistrationV
 /// itself is revealed with the beacon.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/registrations", tag = "organizer",
+    operation_id = "createRegistration",
     security(("organizer" = [])), request_body = RegistrationRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("Idempotency-Key" = String, Header, description = "1 to 100 visible characters")),
@@ -147,9 +148,10 @@ pub async fn create(
 /// then on, and can't be changed. Winners get their codes within moments.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/registrations/{registration}/beacon",
+    operation_id = "putRegistrationBeacon",
     tag = "organizer", security(("organizer" = [])), request_body = DrawRequest,
     params(("event" = String, Path, description = "Id or slug"),
-           ("registration" = Uuid, Path,)),
+           ("registration" = Uuid, Path, description = "The registration's id")),
     responses((status = 200, description = "The registration as everybody sees it",
             body = RegistrationView),
         (status = 401, description = "No valid key", body = ProblemBody),

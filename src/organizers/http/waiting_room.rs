@@ -135,6 +135,7 @@ pub struct BeaconRequest {
 /// beacon.
 #[utoipa::path(
     put, path = "/v1/organizer/events/{event}/waiting-room", tag = "organizer",
+    operation_id = "putWaitingRoom",
     security(("organizer" = [])), request_body = RoomRequest,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The waiting room as everybody sees it",
@@ -288,6 +289,7 @@ async fn view(app: &App, event: EventId) -> Result<Json<serde_json::Value>, Prob
 /// 2 seconds.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/waiting-room/control", tag = "organizer",
+    operation_id = "controlWaitingRoom",
     security(("organizer" = [])), request_body = ControlRequest,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The waiting room as everybody sees it",
@@ -332,6 +334,7 @@ pub async fn control(
 /// from then on, and can't be changed.
 #[utoipa::path(
     post, path = "/v1/organizer/events/{event}/waiting-room/beacon", tag = "organizer",
+    operation_id = "putWaitingRoomBeacon",
     security(("organizer" = [])), request_body = BeaconRequest,
     params(("event" = String, Path, description = "Id or slug")),
     responses((status = 200, description = "The waiting room as everybody sees it",
@@ -364,6 +367,7 @@ pub async fn beacon(
 /// Ends a shopper's pass. What they hold stays theirs until it ends.
 #[utoipa::path(
     delete, path = "/v1/organizer/events/{event}/waiting-room/passes/{account}",
+    operation_id = "revokePass",
     tag = "organizer", security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"),
            ("account" = AccountId, Path, description = "Whose")),

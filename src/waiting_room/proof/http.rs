@@ -42,6 +42,7 @@ impl FromRequestParts<Arc<App>> for Asker {
 /// Gives out a challenge; see `challenge.md`.
 #[utoipa::path(
     get, path = "/v1/events/{event}/waiting-room/challenge", tag = "waiting room",
+    operation_id = "getChallenge",
     summary = "A challenge to solve before joining: proof of work in ALTCHA's protocol",
     description = include_str!("challenge.md"),
     security(("session" = [])),
