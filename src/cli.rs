@@ -21,6 +21,7 @@ use crate::ids::EventId;
 use crate::organizers::keys::{self, Scope};
 use crate::redis::Redis;
 use crate::serve::{self, Server};
+use crate::waiting_room::verify::{self, Question, Verdict};
 
 /// Formats of manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -296,6 +297,20 @@ pub async fn devstack(
         return Ok(ExitCode::SUCCESS);
     }
     Ok(stack::run_with(options, command).await?)
+}
+
+/// See `onsale draw verify --help`.
+///
+/// # Errors
+/// See [`demo`].
+pub async fn verify_draw(question: Question) -> anyhow::Result<ExitCode> {
+    serve::prepare(&crate::config::Log { filter: "warn".to_owned(), json: false });
+    let verdict = verify::answer(question).await?;
+    println!("{verdict}");
+    Ok(match verdict {
+        Verdict::Place(..) => ExitCode::SUCCESS,
+        Verdict::AnotherSeed => ExitCode::FAILURE,
+    })
 }
 
 /// See `onsale openapi --help`.

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use onsale::cli;
 use onsale::config::Role;
+use onsale::waiting_room::verify::Question;
+use uuid::Uuid;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,6 +47,12 @@ enum Command {
         /// Forget the data of earlier demos first.
         #[arg(long)]
         fresh: bool,
+        /// Let nobody else into the waiting room: without simulated visitors it is quiet there.
+        #[arg(long)]
+        no_crowd: bool,
+        /// Sell the arena's tickets to everybody at once.
+        #[arg(long)]
+        no_waiting_room: bool,
     },
     /// Serve HTTP and run the workers, until SIGTERM.
     Serve {
@@ -123,8 +131,55 @@ enum Command {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// A waiting room's draw: who comes before whom.
+    Draw {
+        #[command(subcommand)]
+        command: DrawCommand,
+    },
     /// Print the OpenAPI document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum DrawCommand {
+    /// Compute a place in line anew, from what was published: nobody has to be trusted.
+    ///
+    /// The place is the first 8 bytes of HMAC-SHA256(seed ‖ beacon, event ‖ lane ‖ subject),
+    /// without the lowest two bits; divided by 2^62 it is u, from 0 to 1. Who has less is called
+    /// earlier. The event's page /events/EVENT/draw shows everything that is needed, your id (the
+    /// subject) included.
+    ///
+    /// Exits with 1 if the seed is not the one whose SHA-256 was published before the draw.
+    #[command(after_help = "Examples:\n  \
+        onsale draw verify --url https://shop.example/v1/events/aurora/waiting-room --subject ID\n  \
+        onsale draw verify --event ID --lane 0 --subject ID --seed HEX --beacon TEXT \
+        --seed-hash HEX --joined 1000")]
+    Verify {
+        /// Whose place: the id of a session or an account (a UUID).
+        #[arg(long)]
+        subject: Uuid,
+        /// The waiting room's address; what isn't given below is read from there.
+        #[arg(long, required_unless_present_all = ["event", "seed", "beacon"])]
+        url: Option<String>,
+        /// The event's id (a UUID).
+        #[arg(long)]
+        event: Option<Uuid>,
+        /// The line's number; 0, or with --url the last one that was drawn.
+        #[arg(long)]
+        lane: Option<i16>,
+        /// The revealed seed: 64 hexadecimal digits.
+        #[arg(long)]
+        seed: Option<String>,
+        /// The fingerprint that was published before: SHA-256 of the seed.
+        #[arg(long)]
+        seed_hash: Option<String>,
+        /// The public value that was mixed in, exactly as it was published.
+        #[arg(long)]
+        beacon: Option<String>,
+        /// About how many joined the draw, to tell the rank among them.
+        #[arg(long)]
+        joined: Option<u64>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -149,8 +204,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config.as_deref();
     let done = |()| ExitCode::SUCCESS;
     match arguments.command {
-        Command::Demo { data_dir, listen, install, ready_file, fresh } => {
-            let options = onsale::demo::Options { data_dir, listen, install, ready_file, fresh };
+        Command::Demo {
+            data_dir,
+            listen,
+            install,
+            ready_file,
+            fresh,
+            no_crowd,
+            no_waiting_room,
+        } => {
+            let options = onsale::demo::Options {
+                data_dir,
+                listen,
+                install,
+                ready_file,
+                fresh,
+                waiting_room: !no_waiting_room,
+                crowd: !no_crowd,
+            };
             cli::demo(options).await.map(done)
         }
         Command::Serve { listen, roles } => cli::serve(config, listen, roles).await.map(done),
@@ -171,6 +242,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Devstack { data_dir, install, command } => {
             cli::devstack(data_dir, install, command).await
         }
+        Command::Draw { command } => draw(command).await,
         Command::Openapi => cli::openapi().map(done),
     }
+}
+
+async fn draw(command: DrawCommand) -> anyhow::Result<ExitCode> {
+    let DrawCommand::Verify { subject, url, event, lane, seed, seed_hash, beacon, joined } =
+        command;
+    let question = Question { subject, lane, event, seed, seed_hash, beacon, joined, url };
+    cli::verify_draw(question).await
 }

@@ -1,5 +1,7 @@
 //! `onsale demo`: a realistic arena on sale, on private servers, in one command.
 
+pub mod crowd;
+pub mod opening;
 pub mod seed;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,6 +34,10 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
     /// Begin with empty data.
     pub fresh: bool,
+    /// The arena has a waiting room, which opens anew with each start.
+    pub waiting_room: bool,
+    /// Simulated visitors wait in it.
+    pub crowd: bool,
 }
 
 /// Runs the demo until Ctrl-C.
@@ -81,11 +87,32 @@ async fn serve(
     let server = Server::start(config, Some(listener)).await?;
     build_all(&server).await;
     let url = server.app.config.http.public_url.clone();
+    let waits = open_waiting_room(options, &server, &url).await?;
     if let Some(file) = &options.ready_file {
         std::fs::write(file, &url)?;
     }
-    greet(&url, started.elapsed().as_secs_f32());
+    greet(&url, started.elapsed().as_secs_f32(), waits);
     server.run().await
+}
+
+/// Opens the waiting room and sends others there, as it is wished. Whether there is something to
+/// wait for.
+async fn open_waiting_room(options: &Options, server: &Server, url: &str) -> anyhow::Result<bool> {
+    let app = &server.app;
+    if !options.waiting_room {
+        opening::lift(app).await?;
+        return Ok(false);
+    }
+    let Some(lane) = opening::open(app).await? else {
+        println!("The waiting room was opened very often: --fresh lets the demo open it again.");
+        return Ok(false);
+    };
+    if options.crowd {
+        let stop = app.draining.child_token();
+        let (url, event) = (url.to_owned(), opening::EVENT.to_owned());
+        tokio::spawn(crowd::run(crowd::Crowd::default(), url, event, lane, stop));
+    }
+    Ok(true)
 }
 
 /// Builds what is on sale now, so that the first visitor finds it ready.
@@ -117,6 +144,8 @@ fn configure(config: &mut Config, data_dir: &Path, address: SocketAddr) -> anyho
     config.mail.mailbox = true;
     // No load balancer has to hear of its end.
     config.http.unready_ms = 0;
+    // The simulated visitors come from this machine, each with an address of its own.
+    config.http.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
     let kept = secrets(&data_dir.join("secrets.json"))?;
     config.keys = kept.keys;
     config.payments.sandbox.secret = kept.sandbox;
@@ -159,12 +188,23 @@ fn secrets(path: &Path) -> anyhow::Result<Secrets> {
     Ok(secrets)
 }
 
-fn greet(url: &str, seconds: f32) {
+fn greet(url: &str, seconds: f32, waits: bool) {
+    println!("\n  onsale is open after {seconds:.1} s.\n");
+    if waits {
+        println!(
+            "  NOW         {url}/events/aurora/waiting-room\n              \
+             Join there: the draw is in 17 seconds, the doors open in 20. Simulated visitors\n              \
+             wait with you; your turn comes within about a minute. Then you have 10 minutes\n              \
+             to choose and pay. Whoever comes later is let in behind them. Each start of the\n              \
+             demo opens the waiting room anew; --no-waiting-room does without it.\n"
+        );
+    }
     println!(
-        "\n  onsale is open after {seconds:.1} s.\n\n  \
-         Shop        {url}/\n  \
+        "  Shop        {url}/\n  \
+         Theatre     {url}/events/the-seagull   (no waiting room)\n  \
          Mailbox     {url}/mailbox   (confirmation mails)\n  \
          API         {url}/docs      (and {url}/openapi.json)\n  \
+         Draw        {url}/events/aurora/draw   (check it yourself)\n  \
          Drawer      {url}/v1/events/aurora/drawer\n\n  \
          Pay with 4242 4242 4242 4242, any future date, any CVC.\n  \
          Stop with Ctrl-C; the data stays and the next start takes a moment.\n"

@@ -133,12 +133,16 @@ pub struct Pace {
 
 /// What everybody is told, and what a poll needs to know besides.
 pub struct Board {
+    /// The room it was written from: whoever decides looks at the room itself, which is newer.
+    pub room: Arc<Room>,
     /// By the room's lanes.
     pub paces: Vec<Pace>,
     /// Enough for about so many more.
     pub enough_for: Option<u32>,
     /// Nothing is free.
     pub sold_out: bool,
+    /// What is left, by price level.
+    pub levels: Vec<LevelView>,
     /// A [`RoomView`] as JSON.
     pub body: Bytes,
     /// Of the body.
@@ -231,6 +235,17 @@ impl Boards {
         self.boards.insert(event, board.clone());
         Ok(Some(board))
     }
+
+    /// Writes the board of an event's waiting room now, from what this process knows.
+    ///
+    /// # Errors
+    /// If Postgres fails.
+    pub async fn refresh(&self, app: &App, event: EventId) -> Result<(), Problem> {
+        if let Some(room) = app.rooms.known(event) {
+            self.boards.insert(event, Arc::new(Board::write(app, room).await?));
+        }
+        Ok(())
+    }
 }
 
 /// Writes the boards of all rooms anew until stopped, so that no poll waits for one.
@@ -241,10 +256,8 @@ pub async fn follow(app: Arc<App>, stop: CancellationToken) {
             () = tokio::time::sleep(BOARD_EVERY) => {}
         }
         for event in app.rooms.all() {
-            let Some(room) = app.rooms.known(event) else { continue };
-            match Board::write(&app, room).await {
-                Ok(board) => drop(app.boards.boards.insert(event, Arc::new(board))),
-                Err(problem) => tracing::debug!(%event, ?problem, "a board can't be written"),
+            if let Err(problem) = app.boards.refresh(&app, event).await {
+                tracing::debug!(%event, ?problem, "a board can't be written");
             }
         }
     }
@@ -285,9 +298,10 @@ impl Board {
             enough_for,
             sold_out,
         };
+        let levels = view.levels.clone();
         let body = Bytes::from(serde_json::to_vec(&view).map_err(Problem::internal)?);
         let etag = format!("\"{now_ms}\"");
-        Ok(Self { paces, enough_for, sold_out, body, etag, written: Instant::now() })
+        Ok(Self { room, paces, enough_for, sold_out, levels, body, etag, written: Instant::now() })
     }
 }
 

@@ -50,7 +50,15 @@ pub async fn find(app: &App, event: &str) -> Result<Arc<Room>, Problem> {
 /// # Errors
 /// `not_found` if there is none.
 pub async fn board(app: &App, event: EventId) -> Result<Arc<Board>, Problem> {
-    app.boards.get(app, event).await?.ok_or_else(|| Problem::new(Code::NotFound))
+    let get =
+        || async { app.boards.get(app, event).await?.ok_or_else(|| Problem::new(Code::NotFound)) };
+    let board = get().await?;
+    // A lane that was made a moment ago isn't on it yet, and may be joined already.
+    if app.rooms.known(event).is_none_or(|room| room.lanes.len() <= board.room.lanes.len()) {
+        return Ok(board);
+    }
+    app.boards.refresh(app, event).await?;
+    get().await
 }
 
 /// What everybody in the waiting room is told.

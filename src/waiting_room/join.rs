@@ -125,14 +125,21 @@ pub async fn look(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Joined,
     if room.state == RoomState::Lifted {
         return Err(Problem::new(Code::LineClosed).with("state", "lifted"));
     }
+    let now_ms = app.rooms.now_ms();
+    let lane = choose(room, joiner.lane, now_ms)?;
     if let Some(known) = known(app, room, joiner).await? {
-        return Ok(Joined::Known(known));
+        // A place in a line that is over keeps nobody from another line.
+        let over = room.lane(known.lane).is_some_and(|old| {
+            old.number != lane.number && room.phase(old, now_ms) == Phase::Closed
+        });
+        if !over {
+            return Ok(Joined::Known(known));
+        }
     }
-    let lane = choose(room, joiner.lane)?;
     if !room.joining || room.state == RoomState::Closed {
         return Err(Problem::new(Code::LineClosed));
     }
-    match room.phase(lane, app.rooms.now_ms()) {
+    match room.phase(lane, now_ms) {
         Phase::Announced => {
             return Err(Problem::new(Code::NotOpenYet).with("joins_at", lane.joins_at));
         }
@@ -158,16 +165,16 @@ pub async fn look(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Joined,
     Ok(Joined::New(lane.number))
 }
 
-fn choose<'a>(room: &'a Room, code: Option<&str>) -> Result<&'a Lane, Problem> {
+fn choose<'a>(room: &'a Room, code: Option<&str>, now_ms: i64) -> Result<&'a Lane, Problem> {
     match code {
         Some(code) => {
             let lane = room.lanes.iter().find(|lane| lane.code == code);
             lane.ok_or_else(|| Problem::field("/lane", "not a lane of this waiting room"))
         }
         None => {
-            let mut lanes = room.lanes.iter();
-            let general = lanes.find(|lane| lane.kind == LaneKind::General);
-            let first = general.or_else(|| room.lanes.first());
+            let general = || room.lanes.iter().filter(|lane| lane.kind == LaneKind::General);
+            let open = general().find(|lane| room.phase(lane, now_ms) != Phase::Closed);
+            let first = open.or_else(|| general().next()).or_else(|| room.lanes.first());
             first.ok_or_else(|| Problem::new(Code::LineClosed))
         }
     }

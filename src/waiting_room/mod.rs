@@ -30,6 +30,7 @@ pub mod rooms;
 pub mod store;
 pub mod token;
 pub mod turn;
+pub mod verify;
 
 use std::sync::Arc;
 

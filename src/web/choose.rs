@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::door::{Door, is_about_passes};
 use super::event::{Head, find};
 use super::free::Free;
 use super::hold::{self, Grip};
@@ -46,6 +47,7 @@ struct ChoosePage {
     key: String,
     alert: Option<Advice>,
     grip: Option<Grip>,
+    door: Door,
     said: &'static str,
     currency: CurrencyForm,
     accessible_seats: bool,
@@ -124,6 +126,10 @@ pub async fn choose(
     if let Some(first) = sign_in::first(&sale, &visitor) {
         return Ok(first);
     }
+    let door = Door::of(&app, &sale, &visitor).await;
+    if door.shut {
+        return Ok(see_other(&door.leads));
+    }
     // Before the form is sent, so that sending it twice is by one buyer.
     visitor.need(&app);
     let given = query.given.as_deref() == Some("back");
@@ -150,6 +156,7 @@ async fn page(
         key,
         alert,
         grip: hold::grip(app, sale, visitor).await,
+        door: Door::of(app, sale, visitor).await,
         said: "",
         currency: CurrencyForm::new(listing),
         accessible_seats: listing
@@ -221,6 +228,10 @@ pub async fn create(
         (problem.code, problem.member("order").and_then(|order| order.as_str()))
     {
         return Ok(see_other(&format!("/orders/{order}")));
+    }
+    if is_about_passes(problem.code) {
+        let door = Door::of(&app, &sale, &visitor).await;
+        return Err(Oops::from(problem).then(door.leads, door.label));
     }
     // A refused key holds nothing and an unknown one must be asked again: only a key that was
     // used up is exchanged.

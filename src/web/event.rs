@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::door::Door;
 use super::free::Free;
 use super::hold::{self, Grip};
 use super::offers::{self, LevelCard};
@@ -120,6 +121,7 @@ struct EventPage {
     paragraphs: Vec<String>,
     levels: Vec<LevelCard>,
     grip: Option<Grip>,
+    door: Door,
 }
 
 /// An event.
@@ -138,6 +140,7 @@ pub async fn event(
         paragraphs: text.map(str::to_owned).collect(),
         levels: offers::cards(&sale.listing, &free, &Fields::none(), app.now()),
         grip: hold::grip(&app, &sale, &visitor).await,
+        door: Door::of(&app, &sale, &visitor).await,
     };
     Ok(show(StatusCode::OK, &page))
 }

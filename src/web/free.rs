@@ -51,6 +51,12 @@ impl Free {
         }
     }
 
+    /// Where it doesn't matter what is free.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { levels: HashMap::new(), sections: HashMap::new(), snapshot: None }
+    }
+
     /// Free places of the level with this code.
     #[must_use]
     pub fn level(&self, code: &str) -> Option<u32> {

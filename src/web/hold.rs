@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::door::Door;
 use super::event::{Head, find};
 use super::free::Free;
 use super::lines::{self, LineItem};
@@ -88,6 +89,7 @@ fn groups(listing: &Listing, view: &HoldView) -> usize {
 #[template(path = "hold.html")]
 struct HoldPage {
     head: Head,
+    door: Door,
     id: HoldId,
     lines: Vec<LineItem>,
     total: String,
@@ -119,18 +121,19 @@ pub async fn hold(
     visitor: Visitor,
 ) -> Result<Response, Oops> {
     let sale = find(&app, &slug).await?;
-    let account = known(&visitor, &slug)?;
     let instead = query.instead.unwrap_or_default();
     let gone = instead.split('.').take(MAX_INSTEAD).filter_map(|number| {
         let place = sale.listing.place(number.parse().ok()?)?;
         Some(sale.listing.label(place))
     });
     let gone = gone.collect();
-    let fields = match visitor.signed_in {
-        Some(_) => Fields::one("email", accounts::store::email(&app.pg, account).await?),
-        None => Fields::none(),
+    let fields = match (visitor.signed_in, visitor.account) {
+        (Some(_), Some(account)) => {
+            Fields::one("email", accounts::store::email(&app.pg, account).await?)
+        }
+        _ => Fields::none(),
     };
-    render(&app, &sale, hold, account, &fields, None, gone).await
+    render(&app, &sale, hold, &visitor, &fields, None, gone).await
 }
 
 fn known(visitor: &Visitor, slug: &str) -> Result<AccountId, Oops> {
@@ -144,12 +147,13 @@ async fn render(
     app: &Arc<App>,
     sale: &Arc<Sale>,
     hold: HoldId,
-    account: AccountId,
+    visitor: &Visitor,
     fields: &Fields,
     refused: Option<Problem>,
     instead: Vec<String>,
 ) -> Result<Response, Oops> {
     let slug = &sale.listing.event.slug;
+    let account = known(visitor, slug)?;
     let choose = format!("/events/{slug}/choose");
     let built = app.built(sale.clone()).await?;
     let view = holds::find(app, &built, hold, account).await;
@@ -183,6 +187,7 @@ async fn render(
     let status = refused.as_ref().map_or(StatusCode::OK, |problem| problem.code.status());
     let page = HoldPage {
         head: Head::new(app, listing, &free),
+        door: Door::of(app, sale, visitor).await,
         id: hold,
         lines: lines::items(listing, &view.lines),
         total: words::price(view.total, listing.event.currency),
@@ -220,7 +225,7 @@ pub async fn extend(
         Ok(_) => Ok(see_other(&format!("/events/{slug}/holds/{hold}"))),
         Err(problem) => {
             let sale = find(&app, &slug).await?;
-            render(&app, &sale, hold, account, &Fields::none(), Some(problem), Vec::new()).await
+            render(&app, &sale, hold, &visitor, &Fields::none(), Some(problem), Vec::new()).await
         }
     }
 }
@@ -303,7 +308,7 @@ pub async fn checkout(
                     let choose = format!("/events/{slug}/choose");
                     Err(Oops::from(problem).then(choose, "Choose again"))
                 }
-                _ => render(&app, &sale, hold, account, &fields, Some(problem), Vec::new()).await,
+                _ => render(&app, &sale, hold, &visitor, &fields, Some(problem), Vec::new()).await,
             }
         }
     }

@@ -8,6 +8,8 @@ mod account;
 pub mod assets;
 mod choose;
 pub mod docs;
+mod door;
+mod draw;
 mod event;
 mod free;
 mod hold;
@@ -23,6 +25,7 @@ pub mod session;
 mod sign_in;
 mod stage;
 mod standing;
+mod waiting;
 mod wish;
 mod words;
 
@@ -52,6 +55,13 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/holds/{hold}/extend", post(hold::extend).get(up))
         .route("/events/{slug}/holds/{hold}/release", post(hold::release).get(up))
         .route("/events/{slug}/holds/{hold}/checkout", post(hold::checkout).get(up))
+        .route("/events/{slug}/waiting-room", get(waiting::waiting))
+        .route("/events/{slug}/waiting-room/join", post(waiting::join).get(up))
+        .route("/events/{slug}/waiting-room/enter", post(waiting::enter).get(up))
+        .route("/events/{slug}/waiting-room/give-up", post(waiting::give_up).get(up))
+        .route("/events/{slug}/waiting-room/place", get(waiting::place))
+        .route("/events/{slug}/waiting-room/stream", get(waiting::stream))
+        .route("/events/{slug}/draw", get(draw::draw))
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))

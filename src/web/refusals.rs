@@ -138,6 +138,40 @@ const fn words_of(code: Code) -> (&'static str, &'static str) {
             "This promo code can't be used",
             "Check it for typing errors. It may also be over or used up; without it you can go on.",
         ),
+        Code::PassNeeded => (
+            "There is a waiting room",
+            "Many people want these tickets, so they are let in one after the other. Join the \
+             waiting room; nothing was held yet.",
+        ),
+        Code::PassInvalid => (
+            "Your time inside is over",
+            "Others are let in now. What you hold stays yours until its own time ends; to choose \
+             more, join the waiting room again.",
+        ),
+        _ => words_of_line(code),
+    }
+}
+
+/// Of refusals in the waiting room.
+const fn words_of_line(code: Code) -> (&'static str, &'static str) {
+    match code {
+        Code::QueueToken => (
+            "Your place isn't known here",
+            "It belongs to the browser that joined, which must accept cookies. Join again.",
+        ),
+        Code::NotYourTurn => {
+            ("It isn't your turn now", "Your place is kept. This page shows when it is your turn.")
+        }
+        Code::TurnSpent => (
+            "You have had this turn",
+            "Each turn lets one in once. Join again for another one, behind everyone who waits.",
+        ),
+        Code::NotOpenYet => {
+            ("It is too early to join", "This page shows when joining begins. Nobody is in yet.")
+        }
+        Code::LineClosed => {
+            ("Nobody can join any more", "The line is closed. Who is in it is still let in.")
+        }
         _ => words_of_others(code),
     }
 }

@@ -8,11 +8,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::choose::{CurrencyForm, Entered, fresh_key};
+use super::door::Door;
 use super::event::{Head, find};
 use super::free::Free;
 use super::hold::{self, Grip};
 use super::offers::{self, OfferRow};
-use super::page::{Fields, Oops, show};
+use super::page::{Fields, Oops, see_other, show};
 use super::refusals::Advice;
 use super::seats::{LevelKey, Row, SeatMap};
 use super::session::Visitor;
@@ -63,6 +64,7 @@ struct SectionPage {
     alert: Option<Advice>,
     others: Vec<i32>,
     grip: Option<Grip>,
+    door: Door,
     currency: CurrencyForm,
     reduced_choices: std::ops::RangeInclusive<usize>,
 }
@@ -80,6 +82,10 @@ pub async fn section(
     };
     if let Some(first) = sign_in::first(&sale, &visitor) {
         return Ok(first);
+    }
+    let door = Door::of(&app, &sale, &visitor).await;
+    if door.shut {
+        return Ok(see_other(&door.leads));
     }
     visitor.need(&app);
     let (fields, key) = (Fields::none(), fresh_key());
@@ -128,6 +134,7 @@ pub async fn render(
         others: if taken.is_some() { chosen.collect() } else { Vec::new() },
         alert: refusal.map(|refusal| refusal.advice),
         grip: hold::grip(app, sale, visitor).await,
+        door: Door::of(app, sale, visitor).await,
         currency: CurrencyForm::new(listing),
         reduced_choices: 1..=MAX_REDUCED,
     };

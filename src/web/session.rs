@@ -107,6 +107,16 @@ impl Visitor {
         self.set(app, &format!("{QUEUE}_{}", event.0.simple()), token);
     }
 
+    /// Forgets the pass of an event.
+    pub fn drop_pass(&mut self, app: &App, event: EventId) {
+        self.keep_pass(app, event, "");
+    }
+
+    /// Forgets the place in an event's line.
+    pub fn drop_queue_token(&mut self, app: &App, event: EventId) {
+        self.keep_queue_token(app, event, "");
+    }
+
     fn kept(&self, name: &str, event: EventId) -> Option<String> {
         let cookie = self.given.get(&format!("{name}_{}", event.0.simple()))?;
         Some(cookie.value().to_owned()).filter(|value| !value.is_empty())

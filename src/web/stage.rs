@@ -16,11 +16,14 @@ pub struct Stage {
     pub text: String,
     /// Whether places can be chosen.
     pub open: bool,
+    /// Whether they may be chosen later: worth waiting for.
+    pub waits: bool,
 }
 
 impl Stage {
     const fn new(word: &'static str, badge: &'static str, open: bool) -> Self {
-        Self { word, badge, text: String::new(), open }
+        let over = matches!(word.as_bytes(), b"closed" | b"cancelled");
+        Self { word, badge, text: String::new(), open, waits: !over }
     }
 
     fn saying(self, text: impl Into<String>) -> Self {
@@ -86,6 +89,7 @@ mod tests {
             let stage = Stage::of_status(status);
             assert_eq!(stage.open, status == OnSale, "{status}");
             assert_eq!(stage.text.is_empty(), status == OnSale, "{status}");
+            assert_eq!(stage.waits, !matches!(status, Closed | Cancelled), "{status}");
         }
     }
 }

@@ -189,8 +189,7 @@ async fn look(
     let (mut called, mut over_called) = (0.0, 0.0);
     for lane in &room.lanes {
         called += lane.called;
-        let over = lane.calls.iter().rev().find(|call| call.at_ms < open_since);
-        over_called += over.map_or(0.0, |call| call.called);
+        over_called += self::over_called(lane, open_since);
     }
     let (came, lately) = (passes.came as f64, passes.came_lately as f64);
     let stock = stock(app, room.event).await;
@@ -212,6 +211,16 @@ async fn look(
         slowness: health.checkout_ms / slow_ms,
         errors: health.errors,
     })
+}
+
+/// About how many of a lane were called in turns that began before then.
+fn over_called(lane: &Lane, open_since: i64) -> f64 {
+    match lane.calls.iter().rev().find(|call| call.at_ms < open_since) {
+        Some(call) => call.called,
+        // All of its calls are over and forgotten.
+        None if lane.calls.is_empty() => lane.called,
+        None => 0.0,
+    }
 }
 
 /// Places that are free, held, and bought. `None` while Redis is away.
@@ -255,7 +264,13 @@ fn advance(
         })
         .collect();
     let given = share_out(decision.people, &waiting);
-    for ((now, people), (_, waiting)) in advances.iter_mut().zip(given).zip(waiting) {
+    for (((now, people), (_, waiting)), lane) in
+        advances.iter_mut().zip(given).zip(waiting).zip(&room.lanes)
+    {
+        // A draw that nobody has joined yet is not a line that has come to its end.
+        if room.phase(lane, now_ms) != Phase::Open {
+            continue;
+        }
         let carried = memory.carried.entry(now.lane).or_default();
         let people = people + *carried;
         let (serving, called) = moved(now, people, waiting);
@@ -313,12 +328,17 @@ fn moved(now: &Advance, people: f64, waiting: f64) -> (i64, f64) {
     (to, called + (to - serving) as f64)
 }
 
-/// Forgets calls whose turns are over.
+/// Forgets calls whose turns are over, but for the last of them in each lane: it knows how many
+/// had been called by then.
 async fn forget(pg: &mut PgConnection, room: &Room) -> sqlx::Result<()> {
     let memory_s = room.memory_ms() as f64 / 1_000.0 + 60.0;
     sqlx::query!(
-        "DELETE FROM waiting_calls
-         WHERE event_id = $1 AND at < clock_timestamp() - make_interval(secs => $2)",
+        "DELETE FROM waiting_calls c
+         WHERE event_id = $1 AND at < clock_timestamp() - make_interval(secs => $2)
+           AND EXISTS (SELECT FROM waiting_calls later
+                       WHERE later.event_id = c.event_id AND later.lane = c.lane
+                         AND later.place > c.place
+                         AND later.at < clock_timestamp() - make_interval(secs => $2))",
         room.event.0,
         memory_s
     )
@@ -349,5 +369,28 @@ fn tell(event: EventId, seen: &Seen, decision: &Decision, called: f64, memory: &
             held = seen.held, enough_for = decision.enough_for, slowness = seen.slowness,
             errors = seen.errors, "admission"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::waiting_room::Call;
+
+    #[test]
+    fn calls_that_are_forgotten_are_over() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut lane = Lane::general(EventId::fresh(), at, at, at);
+        lane.called = 200.0;
+        assert_eq!(over_called(&lane, 1_000), 200.0);
+        let call = |at_ms, called| Call { place: at_ms, at_ms, called };
+        lane.calls = Arc::new(vec![call(2_000, 150.0), call(3_000, 200.0)]);
+        assert_eq!(over_called(&lane, 1_000), 0.0);
+        assert_eq!(over_called(&lane, 2_500), 150.0);
+        assert_eq!(over_called(&lane, 4_000), 200.0);
     }
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-  BASE, CARDS, buyer, checkOut, content, hasTickets, launch, payBy, shot,
+  BASE, CARDS, buyer, checkOut, content, hasTickets, launch, payBy, poorContrasts, shot,
 } from "./support.mjs";
 
 let browser;
@@ -106,37 +106,3 @@ test("contrast is enough in light and dark", async () => {
     await content(ada);
   }
 });
-
-function poorContrasts() {
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = ([r, g, b]) => {
-    const part = (c) => ((c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  };
-  const ground = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const color = rgba(getComputedStyle(e).backgroundColor);
-      if (color[3] === 255) return color;
-    }
-    return [255, 255, 255, 255];
-  };
-  const poor = new Set();
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const element = walk.currentNode.parentElement;
-    const style = getComputedStyle(element);
-    const off = element.closest("script, :disabled, .seat:has(:disabled), .bar, .skip");
-    if (off || !walk.currentNode.data.trim() || !element.checkVisibility()) continue;
-    const [a, b] = [luminance(rgba(style.color)), luminance(ground(element))].sort((x, y) => y - x);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < (large ? 3 : 4.5)) poor.add(`${ratio.toFixed(2)} ${walk.currentNode.data.trim().slice(0, 30)}`);
-  }
-  return [...poor];
-}

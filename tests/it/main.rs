@@ -28,4 +28,5 @@ mod returns;
 mod rolling_restart;
 mod scripts;
 mod support;
+mod waiting_pages;
 mod waiting_room;

@@ -32,7 +32,8 @@ function count(element) {
   // Time since the page was made, which no wrong clock on this device can change.
   const made = performance.timeOrigin + (performance.getEntriesByType("navigation")[0]?.responseStart ?? 0);
   const bar = document.getElementById(element.dataset.bar ?? "");
-  const warning = document.querySelector("[data-warning]");
+  // Only what ends the page is worth interrupting for.
+  const warning = "reload" in element.dataset ? document.querySelector("[data-warning]") : null;
   let told = Infinity;
   const tick = () => {
     const left = whole - (performance.timeOrigin + performance.now() - made);

@@ -15,13 +15,8 @@ use utoipa::openapi::{Content, Header, OpenApi, PathItem, Ref, RefOr, Required, 
 use super::problem::Code;
 
 /// What any request may be answered.
-pub const ANYWHERE: [Code; 5] = [
-    Code::TooManyRequests,
-    Code::Internal,
-    Code::Unavailable,
-    Code::Overloaded,
-    Code::Timeout,
-];
+pub const ANYWHERE: [Code; 5] =
+    [Code::TooManyRequests, Code::Internal, Code::Unavailable, Code::Overloaded, Code::Timeout];
 /// The media type of refusals and failures (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
 /// Bodies that ask for places in one of three ways, and the types of those.
