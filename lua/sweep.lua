@@ -8,7 +8,9 @@
 --       5 secret of this call   6 bound of the delay (ms): see lua/release.lua
 --       7 "1": the holds for those who ask follow in the same transaction
 --       8 id of a returning record whose places are free now whatever its delay ("" none)
--- Reply {"swept", ended, freed, forgotten, more = 0/1, asks = 0/1, {id, record, ...} that hang}
+--       9 "1": ends nothing, only frees: for who couldn't count what ended
+-- Reply {"swept", ended, freed, forgotten, more = 0/1, asks = 0/1, {id, record, ...} that hang,
+--         {account, opaque, ...} of the holds that ended, each in one reply only}
 --       | {"stale"}; asks = 1: somebody asks for places that come back, so that without ARGV[7]
 --       none was freed
 -- Twice: the second finds nothing more to end.
@@ -24,11 +26,14 @@ local function delay(id)
     return math.floor(drawn / 4294967296 * ARGV[6])
 end
 
-local due = call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
+local due, over = {}, {}
+if ARGV[9] ~= '1' then
+    due = call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
+end
 for _, id in ipairs(due) do
     local record = call('HGET', KEYS[3], id)
-    local state, deadline, account, created, promo, digest, places =
-        string.match(record or '', '^(%a)|(%d+)|([^|]*)|(%d+)|(%d*)|([^|]*)|([^|]*)|')
+    local state, deadline, account, created, promo, digest, places, opaque =
+        string.match(record or '', '^(%a)|(%d+)|([^|]*)|(%d+)|(%d*)|([^|]*)|([^|]*)|(.*)$')
     -- Only `held` ends by time; anything else has left this set already.
     if state == 'h' then
         local n = 0
@@ -43,6 +48,8 @@ for _, id in ipairs(due) do
         call('HSET', KEYS[3], id, 'b|' .. deadline .. '|' .. account .. '|' .. created .. '||'
             .. digest .. '|' .. places .. '|')
         call('ZADD', KEYS[9], deadline + delay(id), id)
+        over[#over + 1] = account
+        over[#over + 1] = opaque
     end
     call('ZREM', KEYS[4], id)
 end
@@ -87,4 +94,4 @@ for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[4], 'LIMIT
     hanging[#hanging + 1] = call('HGET', KEYS[3], id) or ''
 end
 local more = (#due == most or #back == most or #old == most) and 1 or 0
-return {'swept', #due, freed, #old, more, asks, hanging}
+return {'swept', #due, freed, #old, more, asks, hanging, over}

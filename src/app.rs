@@ -31,6 +31,7 @@ use crate::payments::sandbox::Sandbox;
 use crate::payments::settle::Settler;
 use crate::payments::stripe::Stripe;
 use crate::redis::Redis;
+use crate::suspicion::{self, Suspicion};
 use crate::waiting_room::board::{self, Boards};
 use crate::waiting_room::join::Usher;
 use crate::waiting_room::line::Uncounted;
@@ -110,6 +111,8 @@ pub struct App {
     pub node: Uuid,
     /// What decides how hard proofs of work are.
     pub proofs: Watch,
+    /// Who holds and never pays.
+    pub suspicion: Suspicion,
     /// How much anybody may ask for.
     pub limits: limits::Node,
     /// Events being rebuilt by this process.
@@ -233,11 +236,13 @@ impl App {
             draining: CancellationToken::new(),
             stop,
             proofs: Watch::default(),
+            suspicion: Suspicion::default(),
         });
         let every = Duration::from_millis(app.config.waiting_room.follow_ms);
         tokio::spawn(rooms.follow(every, app.stop.child_token()));
         tokio::spawn(passes::follow(app.clone(), every, app.stop.child_token()));
         tokio::spawn(board::follow(app.clone(), app.stop.child_token()));
+        tokio::spawn(suspicion::follow(app.clone(), app.stop.child_token()));
         // These two end with the process, not before what still needs them.
         tokio::spawn(redis.keep(app.stop.child_token()));
         tokio::spawn(catalog.follow(app.stop.child_token()));

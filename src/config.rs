@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::http::limits::Limits;
 use crate::http::limits::network::Network;
 use crate::payments::{sandbox, stripe};
+use crate::suspicion::config::SuspicionConfig;
 use crate::waiting_room::config::WaitingRoom;
 
 /// Prefix of environment variables: `ONSALE_REDIS__PREFIX` sets `redis.prefix`.
@@ -44,6 +45,8 @@ pub struct Config {
     pub waiting_room: WaitingRoom,
     /// Asks for places that come back.
     pub asks: Asks,
+    /// Suspects of holding without buying.
+    pub suspicion: SuspicionConfig,
     /// Background work.
     pub workers: Workers,
     /// How it logs.
@@ -258,6 +261,7 @@ impl Default for Config {
             mail: Mail::default(),
             waiting_room: WaitingRoom::default(),
             asks: Asks::default(),
+            suspicion: SuspicionConfig::default(),
             workers: Workers::default(),
             log: Log::default(),
         }
@@ -466,6 +470,7 @@ impl Config {
         check(mail.is_none(), &mail.unwrap_or_default());
         self.waiting_room.check(&mut check);
         self.waiting_room.proof.validate(&mut check);
+        self.suspicion.check(&mut check);
         check(self.workers.sweep_ms >= 50, "workers.sweep_ms: at least 50");
         check(self.workers.sweep_batch >= 1, "workers.sweep_batch: at least 1");
         check(self.asks.seconds >= 1, "asks.seconds: at least 1");

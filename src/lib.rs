@@ -44,6 +44,7 @@ pub mod payments;
 pub mod redis;
 pub mod registrations;
 pub mod serve;
+pub mod suspicion;
 pub mod tickets;
 pub mod waiting_room;
 pub mod web;

@@ -19,6 +19,7 @@ use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, SessionId};
 use crate::keyring::SESSION_S;
+use crate::suspicion::{self, Reason, Traces, traces};
 
 /// Longest locale tag.
 const MAX_LOCALE_CHARS: usize = 35;
@@ -33,6 +34,10 @@ pub struct SessionView {
     /// The signed-in session; absent for an anonymous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
+    /// Of a new anonymous session: send it as `Onsale-Device` with everything from now on, also
+    /// in later sessions. Who is known by a device that buys is trusted sooner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// When the token ends (RFC 3339); a signed-in one can be rotated before that and after.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
@@ -42,7 +47,7 @@ impl SessionView {
     fn new(token: String, account: AccountId, session: Option<SessionId>, now: Timestamp) -> Self {
         let lives_s = if session.is_some() { TOKEN_S } else { SESSION_S };
         let expires_at = now.saturating_add(SignedDuration::from_secs(lives_s)).unwrap_or(now);
-        Self { token, account, session, expires_at }
+        Self { token, account, session, device: None, expires_at }
     }
 }
 
@@ -52,10 +57,17 @@ impl SessionView {
     operation_id = "createSession",
     responses((status = 201, description = "The session", body = SessionView))
 )]
-pub async fn create(State(app): State<Arc<App>>) -> (StatusCode, Json<SessionView>) {
+pub async fn create(
+    State(app): State<Arc<App>>,
+    found: Traces,
+) -> (StatusCode, Json<SessionView>) {
     let (account, now) = (AccountId::fresh(), app.now());
     let token = app.keyring.session(account, now);
-    (StatusCode::CREATED, Json(SessionView::new(token, account, None, now)))
+    suspicion::note_prefix(&app, suspicion::ANYWHERE, found, Reason::ManySessions);
+    let first = found.device.map_or(account, AccountId);
+    let device = Some(traces::token(&app.keyring, first));
+    let view = SessionView { device, ..SessionView::new(token, account, None, now) };
+    (StatusCode::CREATED, Json(view))
 }
 
 /// Who wants to sign in.
@@ -141,6 +153,7 @@ pub struct ConfirmRequest {
 pub async fn confirm(
     State(app): State<Arc<App>>,
     client: Client,
+    traces: Traces,
     headers: HeaderMap,
     Body(request): Body<ConfirmRequest>,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
@@ -153,6 +166,7 @@ pub async fn confirm(
         _ => return Err(Problem::field("/code", "send email and code, or token alone")),
     };
     let SignedInAs { session, account, token } = done;
+    suspicion::note(&app, suspicion::ANYWHERE, account, traces, Reason::SignedIn);
     let view = SessionView::new(token, account, Some(session), app.now());
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -187,6 +187,7 @@ fn claim_job(
             "name": wanted.request.name,
             "locale": wanted.request.locale,
             "pass": prices.pass,
+            "traces": prices.traces,
         }),
         attempt,
         provider: app.gateway.name(),

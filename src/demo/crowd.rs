@@ -17,6 +17,8 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::waiting_room::proof::{self, Challenge};
+
 /// How many come, and how fast they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
@@ -195,7 +197,11 @@ impl Visitor {
         let session: Session = self.send(Method::POST, "/v1/sessions", &[], None).await?;
         self.session = session.token;
         let room = format!("/v1/events/{}/waiting-room", self.shop.event);
-        let join = json!({ "lane": self.shop.lane });
+        let challenge: Challenge =
+            self.send(Method::GET, &format!("{room}/challenge"), &[], None).await?;
+        // As their devices would, and as little in the way of others.
+        let solved = tokio::task::spawn_blocking(move || proof::solve(&challenge)).await;
+        let join = json!({ "lane": self.shop.lane, "proof": solved.ok().flatten() });
         let joined: Joined =
             self.send(Method::POST, &format!("{room}/join"), &[], Some(join)).await?;
         let comes = die() >= NO_SHOWS;

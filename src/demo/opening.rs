@@ -99,8 +99,6 @@ fn room(event: EventId) -> Room {
         per_minute: 270,
         turn_seconds: 60,
         pass_seconds: 600,
-        // The simulated visitors have no device that could prove work.
-        proof: false,
         message: "Welcome to the demo. Most people in this line are simulated.".to_owned(),
         ..standard(event)
     }

@@ -25,6 +25,7 @@ use crate::http::examples;
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query, Session};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
+use crate::suspicion::{self, Lasting, Reason, Traces};
 use crate::waiting_room::token::Pass;
 use crate::waiting_room::{self, passes};
 
@@ -204,14 +205,16 @@ impl From<Flaw> for Problem {
            ("Onsale-Pass" = Option<String>, Header,
             description = "The waiting room's pass, where there is one"),
            ("Onsale-Access" = Option<String>, Header,
-            description = "Grants for offers that need one")),
+            description = "Grants for offers that need one"),
+           ("Onsale-Device" = Option<String>, Header,
+            description = "The `device` of this app's first session")),
     request_body = Wish, security(("session" = [])),
     responses(
         (status = 201, description = "Held", body = HoldView),
         (status = 200, description = "Held before, with the same key", body = HoldView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`access_code`, `pass_needed`, `pass_invalid`, \
-            `sign_in_needed`",
+            `sign_in_needed`, `blocked`: by the organizer, with `reasons` and `appeal`",
             body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),
         (status = 409, description = "`places_taken`: `places` are no longer free; `none_left`: \
@@ -225,6 +228,8 @@ impl From<Flaw> for Problem {
         (status = 410, description = "`hold_gone`: this key's hold is over", body = ProblemBody),
         (status = 422, description = "`invalid`: `errors` say what; `idempotency_mismatch`: this \
             key's hold was made with another body", body = ProblemBody),
+        (status = 429, description = "`cooldown`: too many holds ended unpaid; `reasons` names \
+            what counts and `appeal` says what helps", body = ProblemBody),
         (status = 503, description = "`rebuilding`, `unknown_outcome`: repeat with the same key",
             body = ProblemBody),
     )
@@ -234,6 +239,7 @@ pub async fn create(
     Path(event): Path<String>,
     session: Session,
     IdempotencyKey(key): IdempotencyKey,
+    traces: Traces,
     headers: HeaderMap,
     Body(mut wish): Body<Wish>,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
@@ -242,7 +248,7 @@ pub async fn create(
     let event = sale.listing.event.id;
     wish.grants = Grant::read(&app.keyring, event, session.account, access_of(&headers));
     let pass = waiting_room::http::pass_of(&headers);
-    hold(&app, sale, session.account, &key, &wish, pass).await
+    hold(&app, sale, (session.account, traces), &key, &wish, pass).await
 }
 
 /// Holds what is wished for, with a pass where there is a waiting room; see [`create`].
@@ -252,16 +258,34 @@ pub async fn create(
 pub async fn hold(
     app: &App,
     sale: Arc<Sale>,
-    account: AccountId,
+    (account, traces): (AccountId, Traces),
     key: &str,
     wish: &Wish,
     pass: Option<&str>,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
     let pass = passes::check(app, &sale, account, pass).await?;
-    hold_with(app, sale, account, key, wish, pass).await
+    let event = sale.listing.event.id;
+    let lasting = suspicion::check(app, event, account, traces)?;
+    let held = hold_with(app, sale, account, key, wish, Terms { pass, traces, lasting }).await?;
+    if held.0 == StatusCode::CREATED {
+        suspicion::note_prefix(app, event, traces, Reason::ManyHolds);
+    }
+    Ok(held)
 }
 
-/// Holds what is wished for, with a pass that was checked, or for somebody who needs none.
+/// What was found out about a buyer before anything is held. The default is for who needs no
+/// leave.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// A pass that was checked.
+    pub pass: Option<Pass>,
+    /// Kept with the hold.
+    pub traces: Traces,
+    /// How much of the event's time for holds they get.
+    pub lasting: Lasting,
+}
+
+/// Holds what is wished for, on terms that were checked.
 ///
 /// # Errors
 /// The refusal, as a problem.
@@ -271,8 +295,9 @@ pub async fn hold_with(
     account: AccountId,
     key: &str,
     wish: &Wish,
-    pass: Option<Pass>,
+    terms: Terms,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
+    let Terms { pass, traces, lasting } = terms;
     let digest = hex::encode(super::digest(wish));
     let accessible = pass.is_some_and(|pass| passes::is_accessible(app, &pass));
     if accessible && !super::plan::is_accessible(&sale.listing, wish) {
@@ -282,6 +307,8 @@ pub async fn hold_with(
     loop {
         let mut plan = Plan::new(&sale.listing, wish, app.now())?;
         plan.prices.pass = pass.map(|pass| pass.id);
+        plan.prices.traces = traces;
+        plan.lasting = lasting;
         let id = super::hold_id(sale.listing.event.id, sale.epoch, account, key);
         let asker = Asker { id, digest: digest.clone(), account, retake: false };
         let held = grips::hold(&app.redis, &sale, &asker, &plan).await?;
@@ -294,7 +321,9 @@ pub async fn hold_with(
             Held::Taken { due: true, .. } | Held::None { due: true, .. } if !swept => {
                 swept = true;
                 let hanging = i64::try_from(app.config.workers.hanging_ms).unwrap_or(i64::MAX);
-                grips::sweep(&app.redis, &sale, LAZY_SWEEP, hanging).await?;
+                let done = grips::sweep(&app.redis, &sale, LAZY_SWEEP, hanging).await?;
+                let over = done.map(|done| done.over).unwrap_or_default();
+                suspicion::note_expired(app, sale.listing.event.id, &over);
             }
             _ => return answer(&sale.listing, id, &plan, held),
         }
@@ -418,10 +447,16 @@ pub async fn release(
     State(app): State<Arc<App>>,
     Path((event, hold)): Path<(String, HoldId)>,
     Buyer(account): Buyer,
+    traces: Traces,
 ) -> Result<StatusCode, Problem> {
     let sale = app.built_sale(&event).await?;
     match grips::release(&app.redis, &sale, hold, Letting::Buyer(account)).await? {
-        Released::LetGo | Released::Gone => Ok(StatusCode::NO_CONTENT),
+        Released::LetGo => {
+            let event = sale.listing.event.id;
+            suspicion::note(&app, event, account, traces, Reason::HoldsLetGo);
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Released::Gone => Ok(StatusCode::NO_CONTENT),
         Released::Kept => Err(Problem::new(Code::HoldInCheckout).with("order", hold)),
         Released::Foreign => Err(Problem::new(Code::NotFound)),
         Released::Stale => Err(Problem::new(Code::Rebuilding)),
@@ -459,9 +494,13 @@ pub async fn extend(
     State(app): State<Arc<App>>,
     Path((event, hold)): Path<(String, HoldId)>,
     Buyer(account): Buyer,
+    traces: Traces,
 ) -> Result<Json<ExtendedView>, Problem> {
     let sale = app.built_sale(&event).await?;
-    match grips::extend(&app.redis, &sale, hold, account).await? {
+    // Who may hold nothing now may still finish with what they hold, in the shortest time.
+    let lasting = suspicion::check(&app, sale.listing.event.id, account, traces);
+    let lasting = lasting.unwrap_or(Lasting::Quarter);
+    match grips::extend(&app.redis, &sale, hold, account, lasting).await? {
         Extended::Until(until, now) => {
             let time = |ms| Timestamp::from_millisecond(ms).map_err(Problem::internal);
             Ok(Json(ExtendedView { expires_at: time(until)?, server_time: time(now)? }))

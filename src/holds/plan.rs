@@ -12,6 +12,7 @@ use super::{MAX_LINES, MAX_PLACES};
 use crate::access::grant::Grant;
 use crate::catalog::{Class, Listing, Offer, Promo};
 use crate::ids::OfferId;
+use crate::suspicion::{Lasting, Traces};
 
 /// What a buyer asks to hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -93,6 +94,8 @@ pub struct Plan {
     pub accept_equivalent: bool,
     /// The prices it locks.
     pub prices: PriceSnapshot,
+    /// How much of the event's time for holds it gets.
+    pub lasting: Lasting,
     /// One for each line of the wish.
     pub lines: Vec<PlanLine>,
 }
@@ -151,7 +154,13 @@ impl Plan {
             channel: 0,
             promo: promo.map(|promo| (promo.number, promo.max_uses)),
             accept_equivalent: wish.accept_equivalent,
-            prices: PriceSnapshot { channel: 0, offers: Vec::new(), pass: None },
+            prices: PriceSnapshot {
+                channel: 0,
+                offers: Vec::new(),
+                pass: None,
+                traces: Traces::NONE,
+            },
+            lasting: Lasting::Full,
             lines: Vec::with_capacity(wish.lines.len()),
         };
         let mut chosen = HashSet::new();
@@ -217,7 +226,8 @@ impl Plan {
         });
         let lines = lines.collect::<Option<Vec<_>>>()?;
         let channel = prices.channel;
-        Some(Self { channel, promo: None, accept_equivalent: false, prices, lines })
+        let lasting = Lasting::Full;
+        Some(Self { channel, promo: None, accept_equivalent: false, prices, lasting, lines })
     }
 
     /// Places as good as these, at the prices that their hold locked.
@@ -245,7 +255,8 @@ impl Plan {
         }
         let channel = prices.channel;
         let promo = promo.map(|number| (number, None));
-        Some(Self { channel, promo, accept_equivalent: false, prices, lines })
+        let lasting = Lasting::Full;
+        Some(Self { channel, promo, accept_equivalent: false, prices, lasting, lines })
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::UnitPrice;
 use crate::ids::AccountId;
+use crate::suspicion::Traces;
 
 /// How far a record has come. Steps only rise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,6 +166,9 @@ pub struct PriceSnapshot {
     /// The pass that it was made with: the order remembers it, and ends it when it is paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<uuid::Uuid>,
+    /// What the request that made it showed of its sender: a hold that ends unpaid counts there.
+    #[serde(default, skip_serializing_if = "Traces::is_none")]
+    pub traces: Traces,
 }
 
 /// An offer's locked prices.
@@ -301,6 +305,7 @@ mod tests {
                 tiers: vec![unit(900, 90), unit(1_000, 90)],
             }],
             pass: None,
+            traces: Traces::NONE,
         };
         let lines = lines(&[held(8, 1, 0), held(9, 1, 1), held(10, 1, 1)], &prices).unwrap();
         assert_eq!(lines.len(), 2);
@@ -314,6 +319,7 @@ mod tests {
             channel: 0,
             offers: vec![OfferPrices { offer: 1, size: 3, tiers: vec![unit(10_000, 100)] }],
             pass: None,
+            traces: Traces::NONE,
         };
         let six: Vec<_> = (0..6).map(|place| held(place, 1, 0)).collect();
         assert_eq!(total(&lines(&six, &prices).unwrap()), 2 * 10_100);
@@ -321,7 +327,12 @@ mod tests {
 
     #[test]
     fn a_place_without_a_locked_price_is_refused() {
-        let prices = PriceSnapshot { channel: 0, offers: vec![], pass: None };
+        let prices = PriceSnapshot {
+            channel: 0,
+            offers: vec![],
+            pass: None,
+            traces: Traces::NONE,
+        };
         assert_eq!(lines(&[held(8, 1, 0)], &prices), None);
     }
 }

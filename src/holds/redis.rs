@@ -10,6 +10,7 @@ use crate::catalog::cache::Sale;
 use crate::ids::{AccountId, HoldId};
 use crate::redis::scripts::{self, Script};
 use crate::redis::{Call, Redis, Trouble};
+use crate::suspicion::Lasting;
 
 /// Most records that a sweep of what comes back at once looks at.
 const AT_ONCE: usize = 100;
@@ -140,6 +141,8 @@ pub struct Swept {
     pub asks: bool,
     /// Claiming records whose node seems to have died.
     pub hanging: Vec<(HoldId, Record)>,
+    /// Whose the holds were that ended, and what they had locked. No other answer names them.
+    pub over: Vec<(AccountId, String)>,
 }
 
 /// One order whose record must follow Postgres.
@@ -213,7 +216,7 @@ fn hold_args(sale: &Sale, asker: &Asker, plan: &Plan) -> Args {
     args.push(&asker.digest);
     args.push(asker.account);
     args.push(limit);
-    args.push(i64::from(event.hold_seconds) * 1_000);
+    args.push(i64::from(plan.lasting.of(event.hold_seconds)) * 1_000);
     args.push(u8::from(plan.accept_equivalent));
     if event.orphan_rule && !asker.retake {
         args.push(sale.listing.capacity() * super::ORPHANS_ALLOWED_FROM_PERCENT / 100);
@@ -316,6 +319,7 @@ pub async fn extend(
     sale: &Sale,
     id: HoldId,
     account: AccountId,
+    lasting: Lasting,
 ) -> Result<Extended, Trouble> {
     let event = &sale.listing.event;
     let keys = &sale.keys;
@@ -323,8 +327,8 @@ pub async fn extend(
     let mut args = Args::new(sale);
     args.push(id);
     args.push(account);
-    args.push(i64::from(event.hold_seconds) * 1_000);
-    args.push(i64::from(event.hold_max_seconds) * 1_000);
+    args.push(i64::from(lasting.of(event.hold_seconds)) * 1_000);
+    args.push(i64::from(lasting.of(event.hold_max_seconds)) * 1_000);
     let reply = args.eval(redis, sale, &scripts::EXTEND, &keys).await?;
     let times = || Some((reply.number(1)?, reply.number(2)?));
     let extended = match reply.word() {
@@ -400,7 +404,9 @@ async fn free_at_once(redis: &Redis, sale: &Sale) {
     if sale.listing.event.return_seconds > 0 {
         return;
     }
-    if let Err(trouble) = sweep(redis, sale, AT_ONCE, i64::MAX).await {
+    let args = sweep_args(sale, AT_ONCE, i64::MAX, Sweeping::OnlyFrees(None));
+    let freed = args.eval(redis, sale, &scripts::SWEEP, &sweep_keys(sale)).await;
+    if let Err(trouble) = freed {
         tracing::debug!(%trouble, "what comes back is left to the next sweep");
     }
 }
@@ -416,7 +422,7 @@ pub async fn sweep(
     most: usize,
     hanging_after_ms: i64,
 ) -> Result<Option<Swept>, Trouble> {
-    let args = sweep_args(sale, most, hanging_after_ms, false, None);
+    let args = sweep_args(sale, most, hanging_after_ms, Sweeping::Alone);
     let reply = args.eval(redis, sale, &scripts::SWEEP, &sweep_keys(sale)).await?;
     swept(&reply)
 }
@@ -425,7 +431,7 @@ pub async fn sweep(
 /// most so many records, and looks for no claims that hang.
 #[must_use]
 pub fn sweep_for_asks(sale: &Sale, most: usize) -> Call {
-    sweep_args(sale, most, i64::MAX, true, None).call(&scripts::SWEEP, &sweep_keys(sale))
+    sweep_args(sale, most, i64::MAX, Sweeping::BeforeAsks).call(&scripts::SWEEP, &sweep_keys(sale))
 }
 
 /// Reads the sweep script's answer. `None`: the epoch has passed.
@@ -452,27 +458,42 @@ pub async fn hold_after(
     asker: &Asker,
     plan: &Plan,
 ) -> Result<Held, Trouble> {
-    let sweep = sweep_args(sale, 1, i64::MAX, false, Some(returning));
+    let sweep = sweep_args(sale, 1, i64::MAX, Sweeping::OnlyFrees(Some(returning)));
     let calls = [sweep.call(&scripts::SWEEP, &sweep_keys(sale)), hold_call(sale, asker, plan)];
     let mut replies = redis.eval_together(&sale.run_id, &calls).await?;
     let reply = Reply(replies.pop().unwrap_or_default());
     read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
 }
 
+/// What a sweep is for.
+#[derive(Clone, Copy)]
+enum Sweeping {
+    /// Everything that is due.
+    Alone,
+    /// The holds for those who ask follow.
+    BeforeAsks,
+    /// It ends no hold, because its caller doesn't count them; it frees this record at once.
+    OnlyFrees(Option<HoldId>),
+}
+
 fn sweep_args(
     sale: &Sale,
     most: usize,
     hanging_after_ms: i64,
-    asks_follow: bool,
-    returning: Option<HoldId>,
+    sweeping: Sweeping,
 ) -> Args {
+    let returning = match sweeping {
+        Sweeping::OnlyFrees(returning) => returning,
+        Sweeping::Alone | Sweeping::BeforeAsks => None,
+    };
     let mut args = Args::new(sale);
     args.push(most);
     args.push(TOMBSTONE_MS);
     args.push(hanging_after_ms);
     push_delay(&mut args, sale);
-    args.push(u8::from(asks_follow));
+    args.push(u8::from(matches!(sweeping, Sweeping::BeforeAsks)));
     args.push(returning.map(|id| id.to_string()).unwrap_or_default());
+    args.push(u8::from(matches!(sweeping, Sweeping::OnlyFrees(_))));
     args
 }
 
@@ -486,7 +507,13 @@ fn read_swept(reply: &Reply) -> Option<Swept> {
             hanging.push((id, record));
         }
     }
+    let Value::Array(list) = reply.0.get(7)? else { return None };
+    let mut over = Vec::with_capacity(list.len() / 2);
+    for pair in list.chunks_exact(2) {
+        over.push((as_text(&pair[0])?.parse().ok()?, as_text(&pair[1])?.to_owned()));
+    }
     Some(Swept {
+        over,
         ended: reply.number(1)?,
         freed: reply.number(2)?,
         forgotten: reply.number(3)?,

@@ -39,6 +39,10 @@ pub struct Members {
     pub least: Option<i64>,
     /// How many of the places are not free: `places_taken` (organizers).
     pub count: Option<usize>,
+    /// The names of what counts against the buyer, the weightiest first: `cooldown`, `blocked`.
+    pub reasons: Option<Vec<String>>,
+    /// What a buyer who disagrees can do: `cooldown`, `blocked`.
+    pub appeal: Option<String>,
 }
 
 /// One thing that is wrong: of a request `pointer` and `detail`, of a manifest `at` and `message`.

@@ -139,6 +139,10 @@ codes! {
     ProofSpent = "proof_spent", CONFLICT, "This proof of work was used before.";
     /// The body did not come in time.
     SlowBody = "slow_body", REQUEST_TIMEOUT, "The request's body did not come in time.";
+    /// Too many holds of this buyer ended unpaid: the next one has to wait.
+    Cooldown = "cooldown", TOO_MANY_REQUESTS, "Wait a while before you hold places again.";
+    /// The organizer lets this buyer hold nothing.
+    Blocked = "blocked", FORBIDDEN, "The organizer lets you hold no places.";
     /// Too many requests.
     TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests.";
     /// There is no room for requests of this kind now.

@@ -21,6 +21,8 @@ use crate::http::problem::Problem;
 use crate::ids::OrderId;
 use crate::payments::settle;
 use crate::payments::{IntentState, ProviderError};
+use crate::suspicion::ledger::OrderNote;
+use crate::suspicion::{self, Traces};
 
 /// How long until an order that can't be ended yet is looked at again, in seconds.
 const RETRY_S: f64 = 1.0;
@@ -153,6 +155,10 @@ pub async fn end(app: &App, order: Order) -> Result<Next, Problem> {
     )
     .fetch_one(&app.pg)
     .await?;
+    // The mirror's row is made by the one commit that releases the order, so it counts once.
+    if row.outcome == "released" && row.mirror_id.is_some() {
+        suspicion::note_order(app, order.id, OrderNote::Unpaid);
+    }
     mirror::follow(app, row.mirror_id, order.id.0).await;
     Ok(if row.outcome == "attempt_open" { Next::Soon } else { Next::Done })
 }
@@ -195,8 +201,12 @@ async fn take_again(app: &App, order: Order) -> Result<Next, Problem> {
     if sale.listing.event.status == crate::catalog::EventStatus::Cancelled {
         return give_back(app, &order).await;
     }
-    let prices =
-        PriceSnapshot { channel: order.channel, offers: Vec::<OfferPrices>::new(), pass: None };
+    let prices = PriceSnapshot {
+        channel: order.channel,
+        offers: Vec::<OfferPrices>::new(),
+        pass: None,
+        traces: Traces::NONE,
+    };
     let same = mirror::entry_of(&sale, &order)
         .and_then(|entry| Plan::same_places(&sale.listing, &entry.places, prices.clone()));
     let Some(mut plan) = same else { return give_back(app, &order).await };

@@ -59,6 +59,8 @@ pub struct Intent {
     pub amount: Money,
     /// When it was created, by the provider's clock.
     pub created_at: Timestamp,
+    /// What the provider calls the card that was tried last: the same for the same card.
+    pub fingerprint: Option<String>,
 }
 
 /// Where an intent stands. `Succeeded` and `Cancelled` are final and exclude each other.

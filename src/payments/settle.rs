@@ -14,6 +14,7 @@ use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
 use crate::orders::mirror::{self, Mirror, Note};
 use crate::orders::{self};
+use crate::suspicion::{self, ledger::OrderNote};
 use crate::waiting_room::passes::Buyers;
 
 /// How often a settlement whose outcome isn't known is asked again, and the first pause between.
@@ -202,14 +203,16 @@ pub async fn receive(app: &App, event: WebhookEvent) -> Result<(), Problem> {
         Happening::Declined { intent, reason } => {
             let Some((order, attempt)) = locate(app, &intent).await? else { return Ok(()) };
             sqlx::query!(
-                "UPDATE attempts SET decline = $3, changed_at = now()
+                "UPDATE attempts SET decline = $3, fingerprint = $4, changed_at = now()
                  WHERE order_id = $1 AND id = $2 AND status IN ('open', 'processing')",
                 order.0,
                 attempt.0,
-                reason
+                reason,
+                intent.fingerprint
             )
             .execute(&app.pg)
             .await?;
+            suspicion::note_order(app, order, OrderNote::Declined(intent.fingerprint));
             Ok(())
         }
         Happening::Refund(refund) => {
@@ -301,6 +304,12 @@ pub async fn take_intent(app: &App, event: Option<String>, intent: &Intent) -> R
                 currency: intent.amount.currency.code().to_owned(),
             };
             let settled = submit(app, job).await?;
+            if settled == Settled::Paid {
+                suspicion::note_order(app, order, OrderNote::Paid);
+                if let Some(card) = &intent.fingerprint {
+                    suspicion::note_order(app, order, OrderNote::Charged(card.clone()));
+                }
+            }
             if matches!(settled, Settled::Unknown | Settled::Contradiction) {
                 give_back_stray(app, intent, charged, settled).await?;
             }

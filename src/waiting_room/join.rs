@@ -21,6 +21,7 @@ use crate::db::batch::{Commit, Job, answered};
 use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId};
+use crate::suspicion::{self, Reason, Traces};
 
 /// Who wants to join, and with what.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +153,9 @@ pub async fn look(app: &App, room: &Room, joiner: &Joiner<'_>) -> Result<Joined,
         let given = joiner.access_code.map(Promo::normalise).unwrap_or_default();
         let needed = Promo::normalise(needed);
         if !bool::from(given.as_bytes().ct_eq(needed.as_bytes())) {
+            let traces = Traces::from_address(app, joiner.client);
+            let reason = Reason::CodesGuessed;
+            suspicion::note(app, room.event, joiner.subject, traces, reason);
             return Err(Problem::new(Code::AccessCode));
         }
     }

@@ -25,6 +25,7 @@ use crate::holds;
 use crate::holds::plan::Wish;
 use crate::http::extract::{Path, Query};
 use crate::http::problem::{Code, Problem};
+use crate::suspicion::Traces;
 
 /// Longest key that a form may send.
 const MAX_KEY: usize = 64;
@@ -192,6 +193,7 @@ pub async fn create(
     State(app): State<Arc<App>>,
     Path(slug): Path<String>,
     mut visitor: Visitor,
+    traces: Traces,
     fields: Fields,
 ) -> Result<Response, Oops> {
     let sale = find(&app, &slug).await?;
@@ -216,8 +218,11 @@ pub async fn create(
     }
     let account = visitor.need(&app);
     let event = sale.listing.event.id;
-    let problem = match held(&app, &sale, account, &key, wish, visitor.pass(event).as_deref()).await
-    {
+    let pass = visitor.pass(event);
+    // Who comes for the first time is the device that they are given now.
+    let traces = Traces { device: traces.device.or(Some(account.0)), ..traces };
+    let buyer = (account, traces);
+    let problem = match held(&app, &sale, buyer, &key, wish, pass.as_deref()).await {
         Ok(held) => {
             visitor.remember(&app, sale.listing.event.id, held.id);
             return Ok(visitor.with(see_other(&hold_address(&slug, &held))));
@@ -260,14 +265,14 @@ pub async fn create(
 async fn held(
     app: &App,
     sale: &Arc<Sale>,
-    account: crate::ids::AccountId,
+    buyer: (crate::ids::AccountId, Traces),
     key: &str,
     wish: Result<Wish, Problem>,
     pass: Option<&str>,
 ) -> Result<holds::http::HoldView, Problem> {
     let wish = wish?;
     let built = app.built(sale.clone()).await?;
-    let (_, view) = holds::http::hold(app, built, account, key, &wish, pass).await?;
+    let (_, view) = holds::http::hold(app, built, buyer, key, &wish, pass).await?;
     Ok(view.0)
 }
 

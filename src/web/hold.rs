@@ -27,6 +27,7 @@ use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, HoldId};
 use crate::orders::{self, OrderStatus};
 use crate::payments::PayWith;
+use crate::suspicion::Traces;
 
 /// Most places that a hold's page names as gone.
 const MAX_INSTEAD: usize = crate::holds::MAX_PLACES;
@@ -218,10 +219,11 @@ pub async fn extend(
     State(app): State<Arc<App>>,
     Path((slug, hold)): Path<(String, HoldId)>,
     visitor: Visitor,
+    traces: Traces,
 ) -> Result<Response, Oops> {
     let account = known(&visitor, &slug)?;
     let path = Path((slug.clone(), hold));
-    match holds::extend(State(app.clone()), path, Buyer(account)).await {
+    match holds::extend(State(app.clone()), path, Buyer(account), traces).await {
         Ok(_) => Ok(see_other(&format!("/events/{slug}/holds/{hold}"))),
         Err(problem) => {
             let sale = find(&app, &slug).await?;
@@ -235,10 +237,11 @@ pub async fn release(
     State(app): State<Arc<App>>,
     Path((slug, hold)): Path<(String, HoldId)>,
     mut visitor: Visitor,
+    traces: Traces,
 ) -> Result<Response, Oops> {
     let account = known(&visitor, &slug)?;
     let path = Path((slug.clone(), hold));
-    match holds::release(State(app.clone()), path, Buyer(account)).await {
+    match holds::release(State(app.clone()), path, Buyer(account), traces).await {
         Ok(_) => {
             visitor.forget(&app);
             Ok(visitor.with(see_other(&format!("/events/{slug}/choose?given=back"))))

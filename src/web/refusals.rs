@@ -212,6 +212,15 @@ const fn words_of_others(code: Code) -> (&'static str, &'static str) {
         Code::Unavailable | Code::Timeout | Code::TooManyRequests | Code::Overloaded => {
             ("Very busy just now", "Wait a few seconds, then try again.")
         }
+        Code::Cooldown => (
+            "Wait a while before you choose again",
+            "Several times you held places and didn't buy them. Sign in by e-mail to make the wait \
+             shorter, or write to the organizer if this is wrong.",
+        ),
+        Code::Blocked => (
+            "The organizer lets you hold no places",
+            "If you think that this is wrong, write to the organizer.",
+        ),
         Code::SlowBody => (
             "Your connection was too slow",
             "Not all of it came through. Nothing was done; try again.",

@@ -17,6 +17,7 @@ use crate::http::extract::MaybeBuyer;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId, HoldId, SessionId};
 use crate::keyring::SESSION_S;
+use crate::suspicion::traces;
 
 /// Has the session token.
 pub const SESSION: &str = "onsale_session";
@@ -77,6 +78,12 @@ impl Visitor {
     pub fn need(&mut self, app: &App) -> AccountId {
         let account = self.account.unwrap_or_else(AccountId::fresh);
         self.account = Some(account);
+        // The first account of a browser is its name as a device from then on.
+        if self.given.get(traces::COOKIE).is_none()
+            && let Some(cookie) = traces::cookie(app, account)
+        {
+            self.changed.append(header::SET_COOKIE, cookie);
+        }
         if self.signed_in.is_some() {
             return account;
         }

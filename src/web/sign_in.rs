@@ -18,6 +18,7 @@ use crate::catalog::cache::Sale;
 use crate::http::extract::Query;
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
+use crate::suspicion::{self, ANYWHERE, Reason, Traces};
 
 /// Where one goes after signing in, unless one came from somewhere.
 const ACCOUNT: &str = "/account";
@@ -114,6 +115,7 @@ pub async fn confirm(
     State(app): State<Arc<App>>,
     client: Client,
     mut visitor: Visitor,
+    traces: Traces,
     headers: HeaderMap,
     fields: Fields,
 ) -> Response {
@@ -124,6 +126,7 @@ pub async fn confirm(
     };
     match sign_in::by_code(&app, client, &email, text("code"), user_agent(&headers)).await {
         Ok(done) => {
+            suspicion::note(&app, ANYWHERE, done.account, traces, Reason::SignedIn);
             visitor.sign_in(&app, &done.token);
             visitor.with(see_other(own_page(fields.text("next")).unwrap_or(ACCOUNT)))
         }
@@ -146,11 +149,13 @@ pub async fn link(
 pub async fn follow(
     State(app): State<Arc<App>>,
     mut visitor: Visitor,
+    traces: Traces,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, Oops> {
     let token = fields.text("token").unwrap_or_default();
     let done = sign_in::by_link(&app, token, user_agent(&headers)).await.map_err(again)?;
+    suspicion::note(&app, ANYWHERE, done.account, traces, Reason::SignedIn);
     visitor.sign_in(&app, &done.token);
     Ok(visitor.with(see_other(ACCOUNT)))
 }

@@ -1,6 +1,7 @@
 //! Forgets codes and sessions that are over, so that nobody can fill the tables for good.
 
 use crate::app::App;
+use crate::suspicion;
 
 /// Rows of each kind that one look forgets.
 const ROWS: i64 = 5_000;
@@ -35,7 +36,9 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
     .execute(&app.pg)
     .await?;
     let full = ROWS.unsigned_abs();
-    Ok(codes.rows_affected() >= full || sessions.rows_affected() >= full)
+    let suspects = suspicion::store::forget(&app.pg, ROWS).await?;
+    Ok(suspects
+        || codes.rows_affected() >= full || sessions.rows_affected() >= full)
 }
 
 #[cfg(test)]

@@ -28,5 +28,6 @@ mod returns;
 mod rolling_restart;
 mod scripts;
 mod support;
+mod suspicion;
 mod waiting_pages;
 mod waiting_room;

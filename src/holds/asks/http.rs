@@ -21,6 +21,7 @@ use crate::holds::redis::{self as grips, Letting, Released};
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Session};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, AskId, EventId, HoldId};
+use crate::suspicion::{self, Traces};
 use crate::waiting_room::{self, passes};
 
 /// An ask for places that come back.
@@ -100,7 +101,8 @@ impl AskView {
         (status = 200, description = "Asked before, with the same key", body = AskView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`access_code`, `pass_needed`, `pass_invalid`, \
-            `sign_in_needed`", body = ProblemBody),
+            `sign_in_needed`, `blocked`", body = ProblemBody),
+        (status = 429, description = "`cooldown`", body = ProblemBody),
         (status = 404, description = "No such event", body = ProblemBody),
         (status = 409, description = "`ask_exists` (with `ask`: the one for this price level), \
             `asks_full`, `offer_unavailable`, `promo_code`, `not_on_sale`", body = ProblemBody),
@@ -113,6 +115,7 @@ pub async fn create(
     Path(event): Path<String>,
     session: Session,
     IdempotencyKey(key): IdempotencyKey,
+    traces: Traces,
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<(StatusCode, Json<AskView>), Problem> {
@@ -121,8 +124,9 @@ pub async fn create(
     accounts::admit(&sale.listing.event, &session)?;
     // Only who was admitted gets what comes back.
     let pass = passes::check(&app, &sale, account, waiting_room::http::pass_of(&headers)).await?;
+    suspicion::check(&app, sale.listing.event.id, account, traces)?;
     let pass = pass.map(|pass| pass.id);
-    let kept = Kept { wish, pass };
+    let kept = Kept { wish, pass, traces };
     let (life_ms, most) = (app.config.asks.seconds * 1_000, app.config.asks.per_event);
     let mut renewed = false;
     loop {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::plan::Wish;
 use crate::ids::{AccountId, AskId, EventId, HoldId};
+use crate::suspicion::Traces;
 
 /// Longest wish in line, as JSON in bytes: its codes are the buyer's text.
 const MAX_WISH_BYTES: usize = 4_096;
@@ -26,6 +27,9 @@ pub struct Kept {
     pub wish: Wish,
     /// The waiting room's pass, where there is one.
     pub pass: Option<Uuid>,
+    /// What the request showed of its sender.
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 /// The id of an ask: the same account's same key finds the same ask while the epoch lasts.

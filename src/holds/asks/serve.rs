@@ -16,6 +16,7 @@ use crate::holds::redis::{self as grips, Asker, Held, Letting, Reply};
 use crate::ids::{AccountId, AskId};
 use crate::redis::Trouble;
 use crate::redis::scripts;
+use crate::suspicion;
 
 /// Most asks that one transaction tries. Each costs what a hold costs, and all others wait.
 const MAX_TRIED: usize = 64;
@@ -37,13 +38,18 @@ pub async fn serve(app: &App, sale: &Sale) -> Result<bool, Trouble> {
         let planned = kept.and_then(|kept| {
             let mut plan = Plan::new(&sale.listing, &kept.wish, app.now()).ok()?;
             plan.prices.pass = kept.pass;
+            plan.prices.traces = kept.traces;
             Some(plan)
         });
         // What it asks for is not sold any more.
-        let Some(plan) = planned else {
+        let Some(mut plan) = planned else {
             over.push(ask.id);
             continue;
         };
+        // Who has to wait before they hold anything again stays in line meanwhile.
+        let (event, traces) = (sale.listing.event.id, plan.prices.traces);
+        let Ok(lasting) = suspicion::check(app, event, ask.account, traces) else { continue };
+        plan.lasting = lasting;
         let InLine { id, digest, account, .. } = ask;
         let asker = Asker { id: hold_of(id), digest, account, retake: false };
         calls.push(grips::hold_call(sale, &asker, &plan));
@@ -56,6 +62,7 @@ pub async fn serve(app: &App, sale: &Sale) -> Result<bool, Trouble> {
         rebuild::request(app, sale.listing.event.id);
         return Ok(false);
     };
+    suspicion::note_expired(app, sale.listing.event.id, &swept.over);
     let mut served = 0;
     for ((id, account), reply) in tried.into_iter().zip(replies) {
         let held = grips::read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))?;

@@ -22,6 +22,7 @@ use crate::catalog::edit::terms::OfferTerms;
 use crate::catalog::{Listing, Offer, Tier};
 use crate::checkout::{self, CheckoutRequest};
 use crate::holds::MAX_PLACES;
+use crate::holds::http::{Terms, hold_with};
 use crate::holds::plan::{Wish, WishLine};
 use crate::holds::redis::{self as grips, Letting};
 use crate::http::extract::{Body, IdempotencyKey};
@@ -132,8 +133,8 @@ async fn give(
 ) -> Result<Order, Problem> {
     let sale = app.built(sale).await?;
     let wish = wish(&sale.listing, &request)?;
-    let (_, held) =
-        crate::holds::http::hold_with(app, sale.clone(), account, key, &wish, None).await?;
+    let terms = Terms::default();
+    let (_, held) = hold_with(app, sale.clone(), account, key, &wish, terms).await?;
     // A hold's id names its epoch: after a rebuild the same request holds anew. Whatever was
     // claimed in an earlier epoch is visible by now.
     let sale = app.catalog.refresh(held.event).await?.unwrap_or(sale);

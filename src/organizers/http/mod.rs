@@ -30,6 +30,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::problem::Problem;
+use crate::suspicion::http as suspicion;
 
 /// Rows on a page of a list.
 const PAGE: usize = 50;
@@ -68,6 +69,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(waiting_room::control))
         .routes(routes!(waiting_room::beacon))
         .routes(routes!(waiting_room::revoke))
+        .routes(routes!(suspicion::list))
+        .routes(routes!(suspicion::decide))
 }
 
 /// An answer with an `ETag`, or 304 to who has it already.

@@ -99,6 +99,7 @@ impl Sandbox {
             state: IntentState::Open,
             amount: new.amount,
             created_at: statement.created_at,
+            fingerprint: None,
         };
         Ok(CreatedIntent { intent, pay_with: PayWith::Redirect { url } })
     }

@@ -59,6 +59,7 @@ impl IntentBody {
             state,
             amount: Money::new(self.amount.unwrap_or(0), self.currency.unwrap_or(currency)),
             created_at: self.created_at,
+            fingerprint: self.card.and_then(|card| card.fingerprint),
         })
     }
 }

@@ -60,6 +60,21 @@ pub struct PaymentIntent {
 struct PaymentError {
     code: Option<String>,
     decline_code: Option<String>,
+    #[serde(default)]
+    payment_method: Option<PaymentMethod>,
+}
+
+/// What was tried.
+#[derive(Debug, Deserialize)]
+struct PaymentMethod {
+    #[serde(default)]
+    card: Option<Card>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Card {
+    #[serde(default)]
+    fingerprint: Option<String>,
 }
 
 impl PaymentIntent {
@@ -81,6 +96,10 @@ impl PaymentIntent {
             state,
             amount: money(self.amount, &self.currency)?,
             created_at: Timestamp::from_second(self.created).ok()?,
+            // Only of a refused card: of one that was charged, the intent doesn't say it.
+            fingerprint: self
+                .last_payment_error
+                .and_then(|error| error.payment_method?.card?.fingerprint),
             reference: self.id,
         })
     }

@@ -131,8 +131,19 @@ pub struct Watch {
 impl Watch {
     /// A client asks for a challenge at `now_s` (Unix seconds): how hard it is to be.
     pub fn ask(&self, config: &ProofConfig, client: IpAddr, now_s: i64) -> Difficulty {
+        self.ask_more(config, client, 0.0, now_s)
+    }
+
+    /// The same, of a buyer with so many points of their own besides those of their client.
+    pub fn ask_more(
+        &self,
+        config: &ProofConfig,
+        client: IpAddr,
+        own: f64,
+        now_s: i64,
+    ) -> Difficulty {
         let per_second = self.load.lock().unwrap_or_else(PoisonError::into_inner).note(now_s);
-        let points = self.note(config, client, 1, now_s);
+        let points = self.note(config, client, 1, now_s) + own;
         Difficulty::new(config, Strain { per_second, points })
     }
 

@@ -15,6 +15,7 @@ use crate::http::extract::{MaybeBuyer, Path};
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::AccountId;
+use crate::suspicion::{self, Traces};
 use crate::web::session::Visitor;
 
 /// Who is asking: by bearer token, as programs do, or by the pages' cookie, as widgets do.
@@ -56,11 +57,14 @@ pub async fn challenge(
     Path(event): Path<String>,
     Asker(account): Asker,
     Client(client): Client,
+    traces: Traces,
 ) -> Result<Response, Problem> {
     let sale = catalog::http::visible(&app, &event).await?;
     let purpose = Purpose { event: sale.listing.event.id, account };
     let (now, config) = (app.now(), &app.config.waiting_room.proof);
-    let difficulty = app.proofs.ask(config, client, now.as_second());
+    let own = suspicion::points(&app, purpose.event, account, traces)
+        * app.config.suspicion.proof_points;
+    let difficulty = app.proofs.ask_more(config, client, own, now.as_second());
     metrics::counter!("onsale_challenges_total").increment(1);
     metrics::histogram!("onsale_challenge_hashes").record(f64::from(difficulty.0));
     let challenge = issue(&app.keyring, config, purpose, difficulty, now);

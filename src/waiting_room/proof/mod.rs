@@ -35,6 +35,7 @@ use crate::app::App;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId};
 use crate::keyring::Keyring;
+use crate::suspicion::{self, Reason, Traces};
 
 /// Longest payload in characters. Ours have about 450; widgets add members.
 pub const MAX_PAYLOAD: usize = 2_048;
@@ -187,6 +188,8 @@ pub async fn check(
     let refuse = |word: &'static str| {
         app.proofs.refused(&app.config.waiting_room.proof, client, now.as_second());
         metrics::counter!("onsale_proofs_total", "outcome" => word).increment(1);
+        let traces = Traces::from_address(app, client);
+        suspicion::note(app, purpose.event, purpose.account, traces, Reason::ProofsRefused);
     };
     let proof = verify(&app.keyring, purpose, payload, now).map_err(|flaw| {
         refuse(flaw.word());

@@ -116,7 +116,12 @@ proptest! {
     ) {
         let unit = UnitPrice { price, fee, tax, discount: 7 };
         let offers = vec![OfferPrices { offer: 2, size, tiers: vec![unit] }];
-        let prices = PriceSnapshot { channel: 0, offers, pass: None };
+        let prices = PriceSnapshot {
+            channel: 0,
+            offers,
+            pass: None,
+            traces: onsale::suspicion::Traces::NONE,
+        };
         let held = |place| HeldPlace { place, stretch: 0, offer: 2, tier: 0 };
         let places: Vec<_> = (0..size * packages).map(held).collect();
         let lines = record::lines(&places, &prices).expect("prices");
