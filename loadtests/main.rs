@@ -1,10 +1,13 @@
 //! surge: sells a venue out, with everybody coming at once, and proves that nothing was sold
 //! twice. See README.md in this directory.
 
+mod attack;
+mod bots;
 mod buyers;
 mod rig;
 mod shop;
 mod verdict;
+mod waiting;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -13,15 +16,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use clap::ValueEnum;
+use clap::{Parser, Subcommand, ValueEnum};
 use onsale::cli::SampleVenue;
 use onsale::serve::stop_signal;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::buyers::{Coming, Crowd, Drawer, Gone};
 use self::rig::cpu::{self, Reading};
-use self::rig::{EVENT, Rig, Setup};
+use self::rig::{EVENT, Rig, Setup, Tuning};
 use self::shop::Shop;
 use self::verdict::tally::Tallies;
 use self::verdict::{Facts, Report};
@@ -40,8 +42,10 @@ const MARGIN: Duration = Duration::from_mins(10);
 /// Sells a venue out to buyers who all come at once, through several server processes on a
 /// private Postgres (fsync on) and Redis, then audits every invariant.
 #[derive(Parser)]
-#[command(name = "surge", max_term_width = 100)]
+#[command(name = "surge", max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// What is sold out.
     #[arg(value_enum, default_value = "arena")]
     venue: SampleVenue,
@@ -71,15 +75,37 @@ struct Arguments {
     data_dir: Option<PathBuf>,
 }
 
+/// What else it can do.
+#[derive(Subcommand)]
+enum Command {
+    /// Puts a million visitors into one waiting room and measures joins, polls and memory.
+    Waiting(waiting::Options),
+    /// Bots against people: who gets the tickets, with and without the defences.
+    Bots(attack::Options),
+    /// A bare JSON handler to compare with, in a process of its own.
+    #[command(hide = true)]
+    Bare(waiting::bare::Options),
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = tokio::runtime::Runtime::new()
-        .context("no runtime")
-        .and_then(|runtime| runtime.block_on(run(arguments)));
+    let mut arguments = Arguments::parse();
+    let done =
+        tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
+            runtime.block_on(async {
+                match arguments.command.take() {
+                    Some(Command::Waiting(options)) => waiting::run(options).await,
+                    Some(Command::Bots(options)) => attack::run(options).await,
+                    Some(Command::Bare(options)) => waiting::bare::run(options).await,
+                    None => run(arguments).await.map(|report| {
+                        println!("{report}");
+                        report.passed
+                    }),
+                }
+            })
+        });
     match done {
-        Ok(report) => {
-            println!("{report}");
-            if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Ok(passed) => {
+            if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("surge: {error:#}");
@@ -91,15 +117,15 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<Report> {
     check(&arguments)?;
     raise_descriptor_limit();
-    let started = Instant::now();
-    let say: onsale::devstack::Progress = Arc::new(move |line: &str| {
-        eprintln!("{:>6.1} s  {line}", started.elapsed().as_secs_f32());
-    });
-    let directory = match &arguments.data_dir {
-        Some(directory) => directory.clone(),
-        None => build_directory()?.join("surge"),
+    let say = progress();
+    let directory = directory(arguments.data_dir.as_ref())?;
+    let setup = Setup {
+        directory,
+        venue: arguments.venue,
+        servers: arguments.servers,
+        room: None,
+        tuning: Tuning::default(),
     };
-    let setup = Setup { directory, venue: arguments.venue, servers: arguments.servers };
     let mut rig = tokio::select! {
         rig = Rig::start(&setup, say.clone()) => rig?,
         _ = stop_signal() => anyhow::bail!("interrupted"),
@@ -203,6 +229,20 @@ async fn conclude(
         drained,
         audit,
     }))
+}
+
+/// Says what happens, with the time since now.
+fn progress() -> onsale::devstack::Progress {
+    let started = Instant::now();
+    Arc::new(move |line: &str| eprintln!("{:>6.1} s  {line}", started.elapsed().as_secs_f32()))
+}
+
+/// Where data and logs go.
+fn directory(wanted: Option<&PathBuf>) -> Result<PathBuf> {
+    match wanted {
+        Some(directory) => Ok(directory.clone()),
+        None => Ok(build_directory()?.join("surge")),
+    }
 }
 
 /// The directory that this program was built in: two above it.

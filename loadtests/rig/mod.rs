@@ -2,6 +2,7 @@
 //! the payment sandbox in a process of its own.
 
 pub mod cpu;
+pub mod gauge;
 mod program;
 
 use std::net::SocketAddr;
@@ -13,11 +14,16 @@ use onsale::cli::SampleVenue;
 use onsale::demo::Secrets;
 use onsale::demo::seed::{self, Seed};
 use onsale::devstack::{Options, Progress, Stack};
+use onsale::ids::EventId;
+use onsale::waiting_room::Room;
+use onsale::waiting_room::store;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::sleep;
 
 use self::cpu::Process;
+pub use self::program::Tuning;
+pub use self::program::free_addresses;
 use self::program::{Program, Running};
 use crate::wire::{Ask, Origin};
 
@@ -43,6 +49,10 @@ pub struct Setup {
     pub venue: SampleVenue,
     /// How many server processes.
     pub servers: usize,
+    /// Makes the event's waiting room, if it is to have one.
+    pub room: Option<fn(EventId) -> Room>,
+    /// What is configured unlike the defaults.
+    pub tuning: Tuning,
 }
 
 /// Everything that is under test.
@@ -57,7 +67,12 @@ pub struct Programs {
     program: Program,
     servers: Vec<Running>,
     sandbox: Option<Running>,
-    pg: PgPool,
+    /// What the servers' tokens are signed with.
+    pub secrets: Secrets,
+    /// The database.
+    pub pg: PgPool,
+    /// What is on sale.
+    pub event: EventId,
     /// Where the servers listen.
     pub server_addresses: Vec<SocketAddr>,
     /// Where the sandbox listens.
@@ -100,6 +115,11 @@ impl Rig {
         list
     }
 
+    /// Where Redis is.
+    pub fn redis_url(&self) -> &str {
+        &self.stack.redis_url
+    }
+
     /// Stops everything, those that sell first.
     ///
     /// # Errors
@@ -121,30 +141,35 @@ impl Programs {
         let url = stack.fresh_database(EVENT, None).await?;
         let pg = PgPoolOptions::new().max_connections(2).connect(&url).await?;
         onsale::db::migrate(&pg).await?;
-        put_on_sale(&pg, setup.venue, say).await?;
+        let event = put_on_sale(&pg, setup.venue, say).await?;
+        if let Some(room) = setup.room {
+            put_room(&pg, &room(event)).await?;
+        }
         let program = Program::find(&setup.directory, &url, &stack.redis_url).await?;
         let addresses = program::free_addresses(setup.servers + 1)?;
         let mut shop = Self {
             program,
             servers: Vec::new(),
             sandbox: None,
+            secrets: Secrets::random(),
             pg,
+            event,
             sandbox_address: addresses[setup.servers],
             server_addresses: addresses[..setup.servers].to_vec(),
             configuration: PathBuf::new(),
         };
         say("starting the servers and the sandbox");
-        shop.start_programs(&setup.directory).await?;
+        shop.start_programs(&setup.directory, &setup.tuning).await?;
         Ok(shop)
     }
 
-    async fn start_programs(&mut self, directory: &Path) -> Result<()> {
-        let secrets = Secrets::random();
+    async fn start_programs(&mut self, directory: &Path, tuning: &Tuning) -> Result<()> {
         let sandbox = self.sandbox_address;
         for (at, address) in self.server_addresses.iter().enumerate() {
             let name = format!("server-{}", at + 1);
             self.configuration = directory.join(format!("{name}.toml"));
-            program::configure(&self.configuration, &secrets, *address, sandbox)?;
+            let addresses = (*address, sandbox);
+            program::configure(&self.configuration, &self.secrets, addresses, tuning)?;
             let server = self.program.start(&name, &self.configuration, &["serve".into()])?;
             self.servers.push(server);
         }
@@ -175,6 +200,11 @@ impl Programs {
             ensure!(Instant::now() < deadline, "http://{at}{path}: no good answer in time");
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The servers' process ids.
+    pub fn server_pids(&self) -> Vec<u32> {
+        self.servers.iter().map(|server| server.pid).collect()
     }
 
     /// Fails if any program has ended.
@@ -235,7 +265,7 @@ async fn put_on_sale(
     pg: &PgPool,
     venue: SampleVenue,
     say: &(dyn Fn(&str) + Send + Sync),
-) -> Result<()> {
+) -> Result<EventId> {
     let manifest = venue.manifest();
     say(&format!("putting {} places on sale", manifest.capacity()));
     let organizer = seed::organizer(pg, "surge", "Surge").await?;
@@ -245,6 +275,19 @@ async fn put_on_sale(
         pay_seconds: PAY_SECONDS,
         ..Seed::new(EVENT, &manifest)
     };
-    seed::event(pg, organizer, &event).await.context("the event")?;
+    seed::event(pg, organizer, &event).await.context("the event")
+}
+
+/// Stores a waiting room. Each of its lanes is made with a seed of its own.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn put_room(pg: &PgPool, room: &Room) -> Result<()> {
+    let mut tx = pg.begin().await?;
+    store::put_room(&mut tx, room).await?;
+    for lane in &room.lanes {
+        store::put_lane(&mut tx, room.event, lane, &rand::random()).await?;
+    }
+    tx.commit().await?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use onsale::config::ENV_PREFIX;
 use onsale::demo::Secrets;
+use onsale::http::limits::Limits;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -137,15 +138,30 @@ impl Running {
     }
 }
 
-/// Writes a server's or the sandbox's configuration.
+/// What is configured unlike the defaults.
+pub struct Tuning {
+    /// Limits of requests.
+    pub limits: Limits,
+    /// Sections of their own, as TOML.
+    pub more: &'static str,
+}
+
+impl Default for Tuning {
+    /// No limits per client: all the buyers of a load test come from one address.
+    fn default() -> Self {
+        Self { limits: Limits::none(), more: "" }
+    }
+}
+
+/// Writes a server's or the sandbox's configuration: where the server listens and the sandbox is.
 ///
 /// # Errors
 /// If the file can't be written.
 pub fn configure(
     path: &Path,
     secrets: &Secrets,
-    listen: SocketAddr,
-    sandbox: SocketAddr,
+    (listen, sandbox): (SocketAddr, SocketAddr),
+    tuning: &Tuning,
 ) -> Result<()> {
     let keys = |name: &str, keys: &[onsale::config::KeyConfig]| {
         let one = |key: &onsale::config::KeyConfig| {
@@ -159,12 +175,13 @@ pub fn configure(
          [redis]\nprefix = \"surge\"\n\
          [log]\nfilter = \"warn\"\n\
          [payments.sandbox]\nurl = \"http://{sandbox}\"\nsecret = \"{}\"\n\
-         webhook_secrets = [\"{}\"]\n{}{}",
-        unlimited()?,
+         webhook_secrets = [\"{}\"]\n{}{}{}",
+        limits_section(&tuning.limits)?,
         secrets.sandbox,
         secrets.webhook,
         keys("tokens", &secrets.keys.tokens),
         keys("tickets", &secrets.keys.tickets),
+        tuning.more,
     );
     let mut open = OpenOptions::new();
     let file = open.create(true).truncate(true).write(true).mode(PRIVATE).open(path);
@@ -172,17 +189,18 @@ pub fn configure(
     written.with_context(|| format!("{} can't be written", path.display()))
 }
 
-/// No limits per client: all the buyers of a load test come from one address.
-fn unlimited() -> Result<String> {
-    let limits = onsale::http::limits::Limits::none();
+/// The rates of all limits.
+fn limits_section(limits: &Limits) -> Result<String> {
     let mut text = String::new();
     for (kind, rates) in [
-        ("node", serde_json::to_value(limits.node)?),
-        ("shared", serde_json::to_value(limits.shared)?),
+        ("node", serde_json::to_value(&limits.node)?),
+        ("shared", serde_json::to_value(&limits.shared)?),
     ] {
         text.push_str(&format!("[limits.{kind}]\n"));
-        for name in rates.as_object().into_iter().flat_map(serde_json::Map::keys) {
-            text.push_str(&format!("{name} = {{ per_second = 0.0, burst = 0 }}\n"));
+        for (name, rate) in rates.as_object().into_iter().flatten() {
+            let (per_second, burst) = (rate["per_second"].as_f64(), &rate["burst"]);
+            let per_second = per_second.unwrap_or_default();
+            text.push_str(&format!("{name} = {{ per_second = {per_second:?}, burst = {burst} }}\n"));
         }
     }
     Ok(text)
@@ -202,6 +220,8 @@ pub fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
+    use onsale::http::limits::table::Rate;
+
     use super::*;
 
     #[test]
@@ -209,14 +229,16 @@ mod tests {
         let path = std::env::temp_dir().join(format!("surge-{}.toml", uuid::Uuid::now_v7()));
         let addresses = free_addresses(2).unwrap();
         let secrets = Secrets::random();
-        configure(&path, &secrets, addresses[0], addresses[1]).unwrap();
+        let mut tuning = Tuning::default();
+        tuning.limits.shared.joins = Rate { per_second: 0.5, burst: 3 };
+        configure(&path, &secrets, (addresses[0], addresses[1]), &tuning).unwrap();
         let mut config = onsale::config::Config::load(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
         config.database.url = "postgres://x".into();
         config.redis.url = "redis://x".into();
         config.validate().unwrap();
         assert_eq!(config.http.listen, addresses[0]);
-        assert_eq!(config.limits, onsale::http::limits::Limits::none());
+        assert_eq!(config.limits, tuning.limits);
         assert_eq!(config.payments.sandbox.url, format!("http://{}", addresses[1]));
         assert_eq!(config.keys.tickets[0].secret, secrets.keys.tickets[0].secret);
     }

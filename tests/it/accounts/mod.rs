@@ -65,7 +65,7 @@ async fn signed_in_at(env: &Env, server: &TestServer, url: &str, email: &str) ->
     buyer
 }
 
-async fn signed_in(env: &Env, server: &TestServer, email: &str) -> Buyer {
+pub async fn signed_in(env: &Env, server: &TestServer, email: &str) -> Buyer {
     signed_in_at(env, server, &server.url, email).await
 }
 
