@@ -89,23 +89,26 @@ enum Command {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
-    let done =
-        tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
-            runtime.block_on(async {
-                match arguments.command.take() {
-                    Some(Command::Waiting(options)) => waiting::run(options).await,
-                    Some(Command::Bots(options)) => attack::run(options).await,
-                    Some(Command::Bare(options)) => waiting::bare::run(options).await,
-                    None => run(arguments).await.map(|report| {
-                        println!("{report}");
-                        report.passed
-                    }),
-                }
-            })
-        });
+    let done = tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            match arguments.command.take() {
+                Some(Command::Waiting(options)) => waiting::run(options).await,
+                Some(Command::Bots(options)) => attack::run(options).await,
+                Some(Command::Bare(options)) => waiting::bare::run(options).await,
+                None => run(arguments).await.map(|report| {
+                    println!("{report}");
+                    report.passed
+                }),
+            }
+        })
+    });
     match done {
         Ok(passed) => {
-            if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if passed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("surge: {error:#}");

@@ -200,7 +200,9 @@ fn limits_section(limits: &Limits) -> Result<String> {
         for (name, rate) in rates.as_object().into_iter().flatten() {
             let (per_second, burst) = (rate["per_second"].as_f64(), &rate["burst"]);
             let per_second = per_second.unwrap_or_default();
-            text.push_str(&format!("{name} = {{ per_second = {per_second:?}, burst = {burst} }}\n"));
+            text.push_str(&format!(
+                "{name} = {{ per_second = {per_second:?}, burst = {burst} }}\n"
+            ));
         }
     }
     Ok(text)

@@ -149,10 +149,7 @@ async fn measure(
     let mut run = Run {
         options,
         say,
-        target: Target {
-            address: rig.shop.server_addresses[0],
-            connections: options.connections,
-        },
+        target: Target { address: rig.shop.server_addresses[0], connections: options.connections },
         server,
         room_path: format!("/v1/events/{EVENT}/waiting-room"),
         gauge: Gauge::open(rig.redis_url(), &rig.shop.pg).await?,
@@ -306,7 +303,8 @@ impl Run<'_> {
         let (mut first, end) = (0, Instant::now() + length * WINDOWS * 3);
         while Instant::now() < end || rounds.len() < WINDOWS as usize {
             (self.say)(&format!("round {}", rounds.len() + 1));
-            let polls = self.timed(&self.server, self.target, polling.clone(), first, length).await?;
+            let polls =
+                self.timed(&self.server, self.target, polling.clone(), first, length).await?;
             first += polls.0.requests;
             let padded = self.timed(&bare, bare_target, plain(bare::PADDED), 0, length).await?;
             let document = self.timed(&bare, bare_target, plain(bare::DOCUMENT), 0, length).await?;

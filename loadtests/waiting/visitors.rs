@@ -141,7 +141,8 @@ impl Plain {
     /// Asks for a path.
     pub fn new(path: &str, bytes: usize) -> Self {
         let token = "x".repeat(82);
-        let request = format!("GET {path} HTTP/1.1\r\nhost: surge\r\nonsale-queue: {token}\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: surge\r\nonsale-queue: {token}\r\n\r\n");
         Self { request: request.into_bytes(), bytes }
     }
 }

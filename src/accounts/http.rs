@@ -57,10 +57,7 @@ impl SessionView {
     operation_id = "createSession",
     responses((status = 201, description = "The session", body = SessionView))
 )]
-pub async fn create(
-    State(app): State<Arc<App>>,
-    found: Traces,
-) -> (StatusCode, Json<SessionView>) {
+pub async fn create(State(app): State<Arc<App>>, found: Traces) -> (StatusCode, Json<SessionView>) {
     let (account, now) = (AccountId::fresh(), app.now());
     let token = app.keyring.session(account, now);
     suspicion::note_prefix(&app, suspicion::ANYWHERE, found, Reason::ManySessions);

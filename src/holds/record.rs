@@ -327,12 +327,7 @@ mod tests {
 
     #[test]
     fn a_place_without_a_locked_price_is_refused() {
-        let prices = PriceSnapshot {
-            channel: 0,
-            offers: vec![],
-            pass: None,
-            traces: Traces::NONE,
-        };
+        let prices = PriceSnapshot { channel: 0, offers: vec![], pass: None, traces: Traces::NONE };
         assert_eq!(lines(&[held(8, 1, 0)], &prices), None);
     }
 }

@@ -476,12 +476,7 @@ enum Sweeping {
     OnlyFrees(Option<HoldId>),
 }
 
-fn sweep_args(
-    sale: &Sale,
-    most: usize,
-    hanging_after_ms: i64,
-    sweeping: Sweeping,
-) -> Args {
+fn sweep_args(sale: &Sale, most: usize, hanging_after_ms: i64, sweeping: Sweeping) -> Args {
     let returning = match sweeping {
         Sweeping::OnlyFrees(returning) => returning,
         Sweeping::Alone | Sweeping::BeforeAsks => None,

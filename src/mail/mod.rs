@@ -100,8 +100,7 @@ impl Topic {
     pub const fn id(self) -> Uuid {
         match self {
             Self::Order(order, _) => order.0,
-            Self::SignIn(id) => id,
-            Self::Drawn(id) => id,
+            Self::SignIn(id) | Self::Drawn(id) => id,
         }
     }
 
@@ -110,8 +109,7 @@ impl Topic {
     pub const fn order(self) -> Option<OrderId> {
         match self {
             Self::Order(order, _) => Some(order),
-            Self::SignIn(_) => None,
-            Self::Drawn(_) => None,
+            Self::SignIn(_) | Self::Drawn(_) => None,
         }
     }
 

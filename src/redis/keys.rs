@@ -27,7 +27,7 @@
 //! | key | kind | content |
 //! |---|---|---|
 //! | `line:<lane>:<run_id>` | hash | `first`, `next`, `ceiling`: late-comers' numbers |
-//! | `joined:<lane>:<run_id>` | HyperLogLog | who joined the draw |
+//! | `joined:<lane>:<run_id>` | `HyperLogLog` | who joined the draw |
 //!
 //! And there are keys that expire by themselves and belong to no event:
 //!

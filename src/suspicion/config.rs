@@ -41,7 +41,10 @@ impl SuspicionConfig {
             && (self.cooldown_s..=86_400).contains(&self.cooldown_max_s);
         check(waits, "suspicion: 1 <= cooldown_s <= cooldown_max_s <= 86400");
         check(self.proof_points >= 0.0, "suspicion.proof_points: not negative");
-        check((100..=10_000_000).contains(&self.max_subjects), "suspicion.max_subjects: 100 to 10m");
+        check(
+            (100..=10_000_000).contains(&self.max_subjects),
+            "suspicion.max_subjects: 100 to 10m",
+        );
         check(!self.appeal.trim().is_empty(), "suspicion.appeal: nobody is refused without one");
     }
 }

@@ -167,9 +167,9 @@ pub fn note(app: &App, event: EventId, account: AccountId, traces: Traces, reaso
     if !app.config.suspicion.enabled {
         return;
     }
-    let subjects = traces.subjects().filter(|subject| {
-        subject.kind != Kind::Prefix || reason.terms().points > 0.0
-    });
+    let subjects = traces
+        .subjects()
+        .filter(|subject| subject.kind != Kind::Prefix || reason.terms().points > 0.0);
     for subject in std::iter::once(Subject::account(account)).chain(subjects) {
         app.suspicion.ledger.note(event, subject, reason, app.now().as_second());
     }

@@ -180,9 +180,7 @@ mod tests {
         let (standings, config) = (Standings::default(), SuspicionConfig::default());
         let (event, other, account) = (EventId::fresh(), EventId::fresh(), AccountId::fresh());
         standings.take(&row(event, Subject::account(account), 2.0));
-        let points = |event| {
-            standings.judge(&config, event, account, Traces::NONE, NOW_S).points
-        };
+        let points = |event| standings.judge(&config, event, account, Traces::NONE, NOW_S).points;
         assert_eq!((points(event), points(other)), (2.0, 0.0));
         standings.take(&row(ANYWHERE, Subject::account(account), 1.0));
         assert_eq!((points(event), points(other)), (3.0, 1.0));

@@ -146,7 +146,10 @@ mod tests {
         };
         let sealed = token(&ours, first);
         assert_eq!(device(&ours, &with(HEADER, sealed.clone())), Some(first.0));
-        assert_eq!(device(&ours, &with("cookie", format!("a=1; {COOKIE}={sealed}"))), Some(first.0));
+        assert_eq!(
+            device(&ours, &with("cookie", format!("a=1; {COOKIE}={sealed}"))),
+            Some(first.0)
+        );
         assert_eq!(device(&other, &with(HEADER, sealed.clone())), None);
         assert_eq!(device(&ours, &with(HEADER, sealed.replace("d1.", "p1."))), None);
         assert_eq!(device(&ours, &with(HEADER, first.to_string())), None);

@@ -22,7 +22,9 @@ pub struct Entry {
 }
 
 /// What an organizer has decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Override {
     /// Nothing counts against them.
@@ -110,9 +112,8 @@ pub struct Verdict {
 
 /// For and against one subject now.
 fn sums(record: &Record, now_s: i64) -> (f64, f64) {
-    let worth = |entry: &Entry| {
-        faded(entry.points, entry.reason.terms().half_life_s, entry.at_s, now_s)
-    };
+    let worth =
+        |entry: &Entry| faded(entry.points, entry.reason.terms().half_life_s, entry.at_s, now_s);
     record.entries.iter().map(worth).fold((0.0, 0.0), |(against, favour), points| {
         (against + points.max(0.0), favour + points.min(0.0))
     })
@@ -128,7 +129,11 @@ pub fn judge(config: &SuspicionConfig, records: &Records, now_s: i64) -> Verdict
     let Records { account, device, prefix } = records;
     let own = [account, device];
     if own.iter().any(|record| record.decided == Some(Override::Block)) {
-        return Verdict { blocked: true, reasons: vec!["blocked_by_organizer"], ..named(records, now_s) };
+        return Verdict {
+            blocked: true,
+            reasons: vec!["blocked_by_organizer"],
+            ..named(records, now_s)
+        };
     }
     if own.iter().any(|record| record.decided == Some(Override::Trust)) {
         return Verdict::default();
@@ -143,11 +148,8 @@ pub fn judge(config: &SuspicionConfig, records: &Records, now_s: i64) -> Verdict
         points if points >= config.half_from => Lasting::Half,
         _ => Lasting::Full,
     };
-    let wait_s = if points >= config.cooldown_from {
-        wait_s(config, points, own, now_s)
-    } else {
-        None
-    };
+    let wait_s =
+        if points >= config.cooldown_from { wait_s(config, points, own, now_s) } else { None };
     if points <= 0.0 {
         return Verdict::default();
     }
@@ -155,12 +157,7 @@ pub fn judge(config: &SuspicionConfig, records: &Records, now_s: i64) -> Verdict
 }
 
 /// How long still, counted from what counted last.
-fn wait_s(
-    config: &SuspicionConfig,
-    points: f64,
-    own: [&Record; 2],
-    now_s: i64,
-) -> Option<u32> {
+fn wait_s(config: &SuspicionConfig, points: f64, own: [&Record; 2], now_s: i64) -> Option<u32> {
     let further = (points - config.cooldown_from).floor().clamp(0.0, 20.0);
     let whole = f64::from(config.cooldown_s) * further.exp2();
     let whole = whole.min(f64::from(config.cooldown_max_s)) as i64;
@@ -203,11 +200,8 @@ mod tests {
     }
 
     fn judged(account: &Record, device: &Record, prefix: &Record, now_s: i64) -> Verdict {
-        let records = Records {
-            account: account.clone(),
-            device: device.clone(),
-            prefix: prefix.clone(),
-        };
+        let records =
+            Records { account: account.clone(), device: device.clone(), prefix: prefix.clone() };
         judge(&SuspicionConfig::default(), &records, now_s)
     }
 

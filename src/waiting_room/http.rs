@@ -82,7 +82,7 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     let room = find(&app, &event).await?;
     let board = board(&app, room.event).await?;
-    let body = || board.body.clone().into();
+    let body = || board.body.clone();
     Ok(crate::holds::http::cached(&headers, &board.etag, "application/json", SHARED_POLICY, body))
 }
 
@@ -280,14 +280,14 @@ pub async fn stream(
 ) -> Result<Response, Problem> {
     let room = find(&app, &event).await?;
     let token = open(&app, room.event, Some(&query.token))?;
-    watch(&app, token).await
+    watch(&app, token)
 }
 
 /// A stream of polls' answers; see [`stream`].
 ///
 /// # Errors
 /// `unavailable` if there are too many streams.
-pub async fn watch(app: &Arc<App>, token: QueueToken) -> Result<Response, Problem> {
+pub fn watch(app: &Arc<App>, token: QueueToken) -> Result<Response, Problem> {
     let permit = app.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Code::Unavailable).retry_after(5))?;
     let stop = app.draining.child_token();

@@ -78,7 +78,7 @@ impl Uncounted {
         }
     }
 
-    /// Has Redis count them: in a HyperLogLog, which knows who was counted before and needs
+    /// Has Redis count them: in a `HyperLogLog`, which knows who was counted before and needs
     /// 12 KB however many they are.
     ///
     /// # Errors

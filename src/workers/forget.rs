@@ -37,8 +37,7 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
     .await?;
     let full = ROWS.unsigned_abs();
     let suspects = suspicion::store::forget(&app.pg, ROWS).await?;
-    Ok(suspects
-        || codes.rows_affected() >= full || sessions.rows_affected() >= full)
+    Ok(suspects || codes.rows_affected() >= full || sessions.rows_affected() >= full)
 }
 
 #[cfg(test)]

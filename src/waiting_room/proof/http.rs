@@ -62,8 +62,8 @@ pub async fn challenge(
     let sale = catalog::http::visible(&app, &event).await?;
     let purpose = Purpose { event: sale.listing.event.id, account };
     let (now, config) = (app.now(), &app.config.waiting_room.proof);
-    let own = suspicion::points(&app, purpose.event, account, traces)
-        * app.config.suspicion.proof_points;
+    let own =
+        suspicion::points(&app, purpose.event, account, traces) * app.config.suspicion.proof_points;
     let difficulty = app.proofs.ask_more(config, client, own, now.as_second());
     metrics::counter!("onsale_challenges_total").increment(1);
     metrics::histogram!("onsale_challenge_hashes").record(f64::from(difficulty.0));

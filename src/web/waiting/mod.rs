@@ -341,7 +341,7 @@ pub async fn stream(
     visitor: Visitor,
 ) -> Result<Response, Problem> {
     let token = script_token(&app, &slug, &visitor).await?;
-    rooms::watch(&app, token).await
+    rooms::watch(&app, token)
 }
 
 async fn script_token(app: &App, slug: &str, visitor: &Visitor) -> Result<QueueToken, Problem> {

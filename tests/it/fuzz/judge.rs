@@ -24,12 +24,7 @@ pub struct Findings {
 impl Findings {
     /// Nothing yet.
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            found: BTreeMap::new(),
-            succeeded: BTreeSet::new(),
-            statuses: BTreeMap::new(),
-        }
+        Self { seed, found: BTreeMap::new(), succeeded: BTreeSet::new(), statuses: BTreeMap::new() }
     }
 
     fn note(&mut self, operation: &Operation<'_>, what: &str, request: &Request) {
@@ -88,7 +83,11 @@ impl Findings {
         if let Ok(body) = serde_json::from_slice::<Value>(&body) {
             let schema = &documented["content"][&kind]["schema"];
             if let Err(what) = fits(document, schema, &body, "") {
-                self.note(operation, &format!("{} is not as described: {what}", status.as_u16()), request);
+                self.note(
+                    operation,
+                    &format!("{} is not as described: {what}", status.as_u16()),
+                    request,
+                );
             }
             known.learn(&body);
             known.made(operation.path, &body);
@@ -134,7 +133,12 @@ impl Findings {
             .map(|(kind, request)| format!("{kind}\n    {request}"))
             .collect();
         let seed = self.seed;
-        assert!(shown.is_empty(), "{} with FUZZ_SEED={seed}:\n{}", self.found.len(), shown.join("\n"));
+        assert!(
+            shown.is_empty(),
+            "{} with FUZZ_SEED={seed}:\n{}",
+            self.found.len(),
+            shown.join("\n")
+        );
         // Most operations must have been reached beyond their first check.
         assert!(missing.len() * 2 < operations.len(), "FUZZ_SEED={seed}: {missing:?}");
     }

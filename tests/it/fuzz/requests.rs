@@ -138,7 +138,11 @@ impl Maker<'_> {
             Value::String(text) => encoded(&text),
             other => encoded(&other.to_string()),
         };
-        if self.is_odd(0.1) { format!("{name}={value}&{name}={value}") } else { format!("{name}={value}") }
+        if self.is_odd(0.1) {
+            format!("{name}={value}&{name}={value}")
+        } else {
+            format!("{name}={value}")
+        }
     }
 
     fn header(&mut self, headers: &mut HeaderMap, parameter: &Value, name: &str) {

@@ -164,7 +164,8 @@ impl Maker<'_> {
         let format = schema["format"].as_str().unwrap_or_default();
         match (name, format) {
             (_, "date-time") => {
-                let at = jiff::Timestamp::now().as_second() + self.rng.random_range(-9_999..999_999);
+                let at =
+                    jiff::Timestamp::now().as_second() + self.rng.random_range(-9_999..999_999);
                 jiff::Timestamp::from_second(at).expect("a time").to_string()
             }
             (_, "uuid") => uuid::Uuid::from_u128(self.rng.random()).to_string(),

@@ -71,12 +71,7 @@ impl Shop {
     }
 
     /// The same, with the seconds of `Retry-After`.
-    async fn asked(
-        &self,
-        buyer: &Buyer,
-        device: Option<&str>,
-        key: &str,
-    ) -> (Answer, Option<u32>) {
+    async fn asked(&self, buyer: &Buyer, device: Option<&str>, key: &str) -> (Answer, Option<u32>) {
         let url = format!("{}/v1/events/{SHOW}/holds", buyer.url);
         let wish = json!({"lines": [{"offer": self.offer, "places": [0, 1]}]});
         let request = buyer.http.post(url).bearer_auth(&buyer.token);
