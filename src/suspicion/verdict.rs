@@ -5,7 +5,7 @@ use super::reason::{Reason, faded};
 
 /// No hold is made shorter than this for anybody, in seconds.
 pub const SHORTEST_S: i32 = 60;
-/// Of a prefix's points so much counts against who shares it, and never more than their own.
+/// Of what others did behind a prefix so much counts, and never more than their own points.
 const SHARED_PART: f64 = 0.5;
 /// What is less than this is no reason that one would name.
 const NAMED_FROM: f64 = 0.1;
@@ -139,10 +139,13 @@ pub fn judge(config: &SuspicionConfig, records: &Records, now_s: i64) -> Verdict
         return Verdict::default();
     }
     let [(by_account, for_account), (by_device, for_device)] = own.map(|one| sums(one, now_s));
-    let personal = (by_account.max(by_device) + for_account.min(for_device)).max(0.0);
+    let against = by_account.max(by_device);
+    let personal = (against + for_account.min(for_device)).max(0.0);
     let trusted = prefix.decided == Some(Override::Trust);
     let (by_prefix, _) = if trusted { (0.0, 0.0) } else { sums(prefix, now_s) };
-    let points = personal + (by_prefix * SHARED_PART).min(personal);
+    // What they did themselves is on the prefix's record as well: that must not count twice.
+    let by_others = (by_prefix - against).max(0.0);
+    let points = personal + (by_others * SHARED_PART).min(personal);
     let lasting = match points {
         points if points >= config.quarter_from => Lasting::Quarter,
         points if points >= config.half_from => Lasting::Half,
@@ -210,6 +213,9 @@ mod tests {
         let none = Record::default();
         let crowd = record(&[(Reason::ManyHolds, 10.0), (Reason::HoldExpired, 20.0)]);
         assert_eq!(judged(&none, &none, &crowd, NOW_S), Verdict::default());
+        // Their own part of the prefix's record is theirs already.
+        let alone = record(&[(Reason::HoldExpired, 3.0)]);
+        assert_eq!(judged(&alone, &none, &alone, NOW_S).points, 3.0);
         // Who did a little is not treated as who did much, whatever the neighbours do.
         let once = record(&[(Reason::HoldExpired, 1.0)]);
         let verdict = judged(&once, &none, &crowd, NOW_S);

@@ -143,7 +143,8 @@ async fn holds_that_end_unpaid_make_the_next_shorter_and_then_wait() {
     assert!(times == 5 && (4.9..=5.0).contains(&points), "{times} {points}");
 
     let (refused, after_s) = shop.asked(&eve, None, "next").await;
-    assert_eq!(refused.expect(429).code(), "cooldown");
+    let refused = refused.expect(429);
+    assert_eq!(refused.code(), "cooldown");
     assert_eq!(refused.body["reasons"][0], "hold_expired_unpaid");
     assert!(refused.body["appeal"].as_str().is_some_and(|text| !text.is_empty()));
     assert!(after_s.is_some_and(|after_s| (1..=60).contains(&after_s)), "{after_s:?}");
@@ -236,9 +237,8 @@ async fn paying_makes_up_for_it() {
 #[tokio::test]
 async fn cards_are_recognised_but_never_kept() {
     let shop = Shop::open(Env::start().await, NEVER_MS).await;
-    for buyer in 0..4_i64 {
+    for places in [[0, 1], [2, 3], [4, 5], [8, 9]] {
         let ada = shop.server.buyer().await;
-        let places = [buyer * 2, buyer * 2 + 1];
         let hold = ada.hold_places(SHOW, &shop.offer, "k", &places).await.expect(201);
         let order = ada.checkout(SHOW, &hold.id(), "ada@example.org").await.expect(201);
         ada.pay(&order, BAD_CARD).await.expect(402);
