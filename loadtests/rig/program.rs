@@ -21,6 +21,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(40);
 /// What is readable by its owner only: configurations hold secrets.
 const PRIVATE: u32 = 0o600;
 
+/// Variables that cargo sets for what it runs.
+const TOLD: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+
 /// The `onsale` program of the same build as this one.
 pub struct Program {
     executable: PathBuf,
@@ -53,7 +56,15 @@ impl Program {
             let profile = me.parent().and_then(Path::file_name).unwrap_or_default();
             // The directory of the profile `dev` has another name.
             let profile = if profile == "debug" { "dev".into() } else { profile.to_owned() };
-            let status = Command::new(cargo)
+            let mut command = Command::new(cargo);
+            // What cargo tells this program of its own package would have dependencies built
+            // anew, whose build scripts look at it, and again by the next cargo outside.
+            for (name, _) in std::env::vars_os() {
+                if name.to_str().is_some_and(|name| TOLD.iter().any(|told| name.starts_with(told))) {
+                    command.env_remove(name);
+                }
+            }
+            let status = command
                 .args(["build", "--quiet", "--features", "surge", "--bin", "onsale", "--profile"])
                 .arg(profile)
                 .current_dir(env!("CARGO_MANIFEST_DIR"))
