@@ -89,7 +89,6 @@ enum Command {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
-<<<<<<< ours
     let done = tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
         runtime.block_on(async {
             match arguments.command.take() {
@@ -103,22 +102,6 @@ fn main() -> ExitCode {
             }
         })
     });
-=======
-    let done =
-        tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
-            runtime.block_on(async {
-                match arguments.command.take() {
-                    Some(Command::Waiting(options)) => waiting::run(options).await,
-                    Some(Command::Bots(options)) => attack::run(options).await,
-                    Some(Command::Bare(options)) => waiting::bare::run(options).await,
-                    None => run(arguments).await.map(|report| {
-                        println!("{report}");
-                        report.passed
-                    }),
-                }
-            })
-        });
->>>>>>> theirs
     match done {
         Ok(passed) => {
             if passed {

@@ -138,12 +138,12 @@ impl Display for Report {
         };
         proofs.by_cores.iter().try_for_each(|(n, ids)| line(format!("{n} cores"), *ids))?;
         proofs.by_networks.iter().try_for_each(|(n, ids)| line(format!("{n} networks"), *ids))?;
-        self.conclude(f)
+        Self::conclude(f)
     }
 }
 
 impl Report {
-    fn conclude(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn conclude(f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\nWhat helps, and what doesn't\n\

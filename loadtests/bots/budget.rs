@@ -75,14 +75,8 @@ mod tests {
     #[test]
     fn more_cores_and_networks_buy_more_and_never_in_proportion_to_nothing() {
         let config = ProofConfig::default();
-<<<<<<< ours
         let with =
             |cores, networks| anonymous(&config, &Budget { cores, networks, ..BUDGET }, 1e6, 60.0);
-=======
-        let with = |cores, networks| {
-            anonymous(&config, &Budget { cores, networks, ..BUDGET }, 1e6, 60.0)
-        };
->>>>>>> theirs
         assert!(with(1.0, 200) < with(8.0, 200));
         assert!(with(8.0, 1) < with(8.0, 200));
         // A minute of one core at a million hashes is 1,200 easy proofs, and never more.

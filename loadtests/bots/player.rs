@@ -90,12 +90,8 @@ impl Player {
         headers: &[(&'static str, &str)],
         body: Option<Value>,
     ) -> Result<Reply> {
-<<<<<<< ours
         let url =
             if path.starts_with("http") { path.into() } else { format!("{}{path}", shop.url) };
-=======
-        let url = if path.starts_with("http") { path.into() } else { format!("{}{path}", shop.url) };
->>>>>>> theirs
         for _ in 0..MOST_WAITS {
             let mut request = shop.http.request(method.clone(), &url).bearer_auth(&self.session);
             request = request.header("x-forwarded-for", &self.address);

@@ -105,16 +105,7 @@ impl Scene {
         Ok(self.outcome(&players))
     }
 
-<<<<<<< ours
     async fn open(&self, app: &App, url: &str, organizer: OrganizerId) -> Result<(EventId, Shop)> {
-=======
-    async fn open(
-        &self,
-        app: &App,
-        url: &str,
-        organizer: OrganizerId,
-    ) -> Result<(EventId, Shop)> {
->>>>>>> theirs
         let manifest = seats(self.places)?;
         let slug = format!("scene-{}", Uuid::now_v7().simple());
         let account_limit = self.limit.and_then(|limit| i32::try_from(limit).ok());
@@ -228,12 +219,7 @@ impl Scene {
     }
 
     fn outcome(&self, players: &[Player]) -> Outcome {
-<<<<<<< ours
         let mut outcome = Outcome { people: self.people, bots: self.bots, ..Outcome::default() };
-=======
-        let mut outcome =
-            Outcome { people: self.people, bots: self.bots, ..Outcome::default() };
->>>>>>> theirs
         let mut ranks = 0.0;
         for player in players {
             let turn = usize::from(player.served);

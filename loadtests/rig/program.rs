@@ -60,7 +60,8 @@ impl Program {
             // What cargo tells this program of its own package would have dependencies built
             // anew, whose build scripts look at it, and again by the next cargo outside.
             for (name, _) in std::env::vars_os() {
-                if name.to_str().is_some_and(|name| TOLD.iter().any(|told| name.starts_with(told))) {
+                if name.to_str().is_some_and(|name| TOLD.iter().any(|told| name.starts_with(told)))
+                {
                     command.env_remove(name);
                 }
             }

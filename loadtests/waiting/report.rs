@@ -72,7 +72,7 @@ fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
     let at = |index: usize| values.get(index).copied().unwrap_or_default();
-    ((at(last / 2) + at(last.div_ceil(2))) / 2.0, at(0), at(last))
+    (at(last / 2).midpoint(at(last.div_ceil(2))), at(0), at(last))
 }
 
 impl Report {

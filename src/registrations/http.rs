@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::store::{self, Registered, Registrant};
 use super::{Outcome, Phase, Registration, lane};
-use crate::access::code;
-use crate::accounts::email::Email;
+use crate::access::{code, proven_email};
+use crate::accounts;
 use crate::app::App;
-use crate::http::extract::{Body, Buyer, Path};
+use crate::http::extract::{Body, Buyer, Path, SignedIn};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId};
 
@@ -150,13 +150,10 @@ pub async fn read(
     view(&app, &visible(&app, &event, id).await?).await.map(Json)
 }
 
-/// Who registers.
+/// How somebody registers; who it is, the session says.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
-    /// Where the outcome is mailed to. One registration per person: tags don't make it another.
-    #[schema(example = "ada@example.org")]
-    pub email: String,
     /// The language of the mail (BCP 47).
     #[serde(default)]
     pub locale: Option<String>,
@@ -213,7 +210,8 @@ fn closed(registration: &Registration, app: &App) -> Problem {
 }
 
 /// Registers for the presale. It doesn't matter when, as long as it is open; once more is
-/// harmless, and changes nothing.
+/// harmless, and changes nothing. Needs a session of somebody who has signed in: the outcome is
+/// mailed to the address that was proved by it, and one person has one registration.
 #[utoipa::path(
     post, path = "/v1/events/{event}/registrations/{registration}", tag = "registrations",
     operation_id = "registerForPresale",
@@ -223,6 +221,7 @@ fn closed(registration: &Registration, app: &App) -> Problem {
     responses((status = 201, description = "Registered", body = RegistrantView),
         (status = 200, description = "Registered before", body = RegistrantView),
         (status = 401, description = "No session", body = ProblemBody),
+        (status = 403, description = "`sign_in_needed`", body = ProblemBody),
         (status = 404, description = "No such registration", body = ProblemBody),
         (status = 409, description = "`registration_closed` (with `phase`, `opens_at` and \
             `closes_at`), `exists`: another account has registered with this address",
@@ -232,22 +231,20 @@ fn closed(registration: &Registration, app: &App) -> Problem {
 pub async fn register(
     State(app): State<Arc<App>>,
     Path((event, id)): Path<(String, Uuid)>,
-    // Here a signed-in account must be required, once there are accounts, and its address be
-    // taken instead of the request's.
-    Buyer(account): Buyer,
+    SignedIn { account, .. }: SignedIn,
     Body(request): Body<RegisterRequest>,
 ) -> Result<(StatusCode, Json<RegistrantView>), Problem> {
     let registration = visible(&app, &event, id).await?;
-    let email = Email::parse(&request.email)
-        .ok_or_else(|| Problem::field("/email", "not an e-mail address"))?;
     let plain = |tag: &str| {
         tag.len() <= MAX_LOCALE_CHARS && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if !request.locale.as_deref().is_none_or(plain) {
         return Err(Problem::field("/locale", "not a language tag"));
     }
-    let (address, locale) = ((email.as_str(), email.key()), request.locale.as_deref());
-    let address = (address.0, address.1.as_str());
+    let key = proven_email(&app, account).await?;
+    let key = key.ok_or_else(|| Problem::new(Code::SignInNeeded))?;
+    let email = accounts::store::email(&app.pg, account).await?;
+    let (address, locale) = ((email.as_str(), key.as_str()), request.locale.as_deref());
     match store::register(&app.pg, id, account, address, locale).await? {
         Registered::Now => {
             metrics::counter!("onsale_registered_total").increment(1);

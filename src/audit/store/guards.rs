@@ -37,7 +37,13 @@ pub const CHECKS: &[Query] = &[
                   ('places', 'places_pkey', '(event_id, place)'),
                   ('stretches', 'stretches_pkey', '(event_id, stretch)'),
                   ('offers', 'offers_number_key', '(event_id, offer)'),
-                  ('promo_codes', 'promo_codes_number_key', '(event_id, promo)')
+                  ('promo_codes', 'promo_codes_number_key', '(event_id, promo)'),
+                  ('passes', 'passes_pkey', '(id)'),
+                  ('passes', 'passes_one_live', '(event_id, subject) WHERE (ended_at IS NULL)'),
+                  ('passes', 'passes_one_per_turn', '(event_id, subject, place)'),
+                  ('waiting_places', 'waiting_places_pkey', '(event_id, account)'),
+                  ('access_codes', 'access_codes_hash_key', '(event_id, hash)'),
+                  ('access_redemptions', 'access_redemptions_pkey', '(code, account)')
               ) AS k (home, name, covers)
               LEFT JOIN LATERAL (
                   SELECT pg_get_indexdef(i.indexrelid) AS definition
@@ -82,7 +88,10 @@ pub const CHECKS: &[Query] = &[
                            ('tickets', 'tickets_status_known'),
                            ('refunds', 'refunds_status_known'),
                            ('offer_counts', 'offer_counts_not_negative'),
-                           ('promo_counts', 'promo_counts_not_negative')) AS k (home, name)
+                           ('promo_counts', 'promo_counts_not_negative'),
+                           ('passes', 'passes_reason_known'),
+                           ('passes', 'passes_ended_for_a_reason'),
+                           ('access_codes', 'access_codes_uses_within')) AS k (home, name)
               WHERE NOT EXISTS (
                   SELECT FROM pg_constraint c
                   WHERE c.conrelid = to_regclass(k.home) AND c.conname = k.name

@@ -4,6 +4,7 @@
 //! even be queried is a finding, and the checks after it still run. None of them trusts the
 //! functions, constraints or indexes that it audits.
 
+mod admissions;
 mod bounds;
 mod claims;
 mod guards;
@@ -38,6 +39,14 @@ orders AS NOT MATERIALIZED (SELECT * FROM orders WHERE $1 IS NULL OR event_id = 
 claims AS NOT MATERIALIZED (SELECT * FROM claims WHERE $1 IS NULL OR event_id = $1),
 claims_history AS NOT MATERIALIZED
     (SELECT * FROM claims_history WHERE $1 IS NULL OR event_id = $1),
+waiting_rooms AS NOT MATERIALIZED
+    (SELECT * FROM waiting_rooms WHERE $1 IS NULL OR event_id = $1),
+waiting_lanes AS NOT MATERIALIZED
+    (SELECT * FROM waiting_lanes WHERE $1 IS NULL OR event_id = $1),
+waiting_places AS NOT MATERIALIZED
+    (SELECT * FROM waiting_places WHERE $1 IS NULL OR event_id = $1),
+passes AS NOT MATERIALIZED (SELECT * FROM passes WHERE $1 IS NULL OR event_id = $1),
+access_codes AS NOT MATERIALIZED (SELECT * FROM access_codes WHERE $1 IS NULL OR event_id = $1),
 tickets AS NOT MATERIALIZED (SELECT * FROM tickets WHERE $1 IS NULL OR event_id = $1),
 attempts AS NOT MATERIALIZED
     (SELECT * FROM attempts WHERE $1 IS NULL OR order_id IN (SELECT id FROM orders)),
@@ -73,9 +82,8 @@ pub struct Query {
 }
 
 fn all() -> impl Iterator<Item = &'static Query> {
-    [guards::CHECKS, claims::CHECKS, money::CHECKS, limits::CHECKS, bounds::CHECKS]
-        .into_iter()
-        .flatten()
+    let sales = [guards::CHECKS, claims::CHECKS, money::CHECKS, limits::CHECKS, bounds::CHECKS];
+    sales.into_iter().chain([admissions::CHECKS]).flatten()
 }
 
 /// Runs every check on one snapshot.

@@ -65,7 +65,8 @@ async fn signed_in_at(env: &Env, server: &TestServer, url: &str, email: &str) ->
     buyer
 }
 
-pub async fn signed_in(env: &Env, server: &TestServer, email: &str) -> Buyer {
+/// Signs a new buyer in.
+pub(crate) async fn signed_in(env: &Env, server: &TestServer, email: &str) -> Buyer {
     signed_in_at(env, server, &server.url, email).await
 }
 

@@ -220,4 +220,65 @@ pub const CASES: &[Case] = &[
         "UPDATE orders SET changed_at = now() - interval '1 h' WHERE id = :11:",
     ),
     case("run", &["generation"], "UPDATE epochs SET redis_run_id = 'another'"),
+    case(
+        "two_live_passes",
+        &["keys in force", "one pass per turn"],
+        "DROP INDEX passes_one_live;
+         UPDATE passes SET ended_at = NULL, reason = NULL WHERE id = :4:",
+    ),
+    case(
+        "turn_twice",
+        &["keys in force", "one pass per turn"],
+        "ALTER TABLE passes DROP CONSTRAINT passes_one_per_turn;
+         UPDATE passes SET place = 4611686018427387904 WHERE id = :4:",
+    ),
+    case(
+        "uncalled",
+        &["called before inside"],
+        "UPDATE passes SET place = 4611686018427387914 WHERE id = :1:",
+    ),
+    case("no_such_lane", &["called before inside"], "UPDATE passes SET lane = 3 WHERE id = :3:"),
+    case(
+        "too_many_let_in",
+        &["admitted rate"],
+        "INSERT INTO passes (id, event_id, lane, subject, place, expires_at, issued_at)
+         SELECT gen_random_uuid(), :event, 0, gen_random_uuid(), n, now(),
+                now() - interval '1 h' + n * interval '0.9 s'
+         FROM generate_series(1, 70) n",
+    ),
+    case(
+        "ended_silently",
+        &["values enforced", "passes end for a reason"],
+        "ALTER TABLE passes DROP CONSTRAINT passes_ended_for_a_reason;
+         UPDATE passes SET reason = NULL WHERE id = :3:",
+    ),
+    case(
+        "number_never_given",
+        &["numbers were reserved"],
+        "UPDATE waiting_places SET place = 4611686018427388904 WHERE account = :2:",
+    ),
+    case(
+        "draw_written_down",
+        &["numbers were reserved"],
+        "UPDATE waiting_places SET place = 80 WHERE account = :3:",
+    ),
+    case(
+        "code_uncounted",
+        &["access codes"],
+        "UPDATE access_codes SET uses = 0 WHERE prefix = 'A'",
+    ),
+    case("use_lost", &["access codes"], "DELETE FROM access_redemptions WHERE account = :1:"),
+    case(
+        "code_overused",
+        &["values enforced", "access codes"],
+        "ALTER TABLE access_codes DROP CONSTRAINT access_codes_uses_within;
+         INSERT INTO access_redemptions SELECT id, :2: FROM access_codes WHERE prefix = 'B';
+         UPDATE access_codes SET uses = 2 WHERE prefix = 'B'",
+    ),
+    case(
+        "redeemed_twice",
+        &["keys in force", "access codes"],
+        "ALTER TABLE access_redemptions DROP CONSTRAINT access_redemptions_pkey;
+         INSERT INTO access_redemptions SELECT id, :1: FROM access_codes WHERE prefix = 'C'",
+    ),
 ];

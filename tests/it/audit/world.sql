@@ -89,3 +89,28 @@ FROM wanted WHERE n = 10;
 SELECT abandon_hold(:abandoned, :event, :abandoned, 'abandoned');
 -- The rebuild brings Redis what these commits left to be mirrored.
 DELETE FROM mirror;
+
+-- A waiting room that was lifted in the meantime: two have a number, one of them is inside, as is
+-- one who was drawn, and two passes have ended.
+INSERT INTO waiting_rooms (event_id, state, per_minute) VALUES (:event, 'lifted', 60);
+INSERT INTO waiting_lanes (event_id, lane, code, name, kind, draw_at, opens_at, seed, beacon_name,
+                           serving, ceiling)
+SELECT :event, 0, 'general', 'General', 'general', now(), now(), sha256(''), 'a coin',
+       base + 10, base + 1000
+FROM (VALUES (4611686018427387904)) AS b (base);
+INSERT INTO waiting_places (event_id, account, lane, place)
+VALUES (:event, :1:, 0, 4611686018427387904), (:event, :2:, 0, 4611686018427388900),
+       (:event, :3:, 0, NULL);
+INSERT INTO passes (id, event_id, lane, subject, place, expires_at, ended_at, reason)
+VALUES (:1:, :event, 0, :1:, 4611686018427387904, now() + interval '1 h', NULL, NULL),
+       (:2:, :event, 0, :3:, 77, now() + interval '1 h', NULL, NULL),
+       (:3:, :event, 0, :4:, 78, now() + interval '1 h', now(), 'bought'),
+       (:4:, :event, 0, :1:, 79, now() + interval '1 h', now(), 'gave_up');
+
+-- A code that two may use and one has, one that is used up, and one without a limit.
+INSERT INTO code_sets (id, event_id, name, binding, codes) VALUES (:1:, :event, 'Fans', 'bearer', 3);
+INSERT INTO access_codes (event_id, code_set, hash, prefix, max_uses, uses)
+VALUES (:event, :1:, '0123456789abcdea', 'A', 2, 1), (:event, :1:, '0123456789abcdeb', 'B', 1, 1),
+       (:event, :1:, '0123456789abcdec', 'C', NULL, 0);
+INSERT INTO access_redemptions (code, account)
+SELECT id, :1: FROM access_codes UNION ALL SELECT id, :2: FROM access_codes WHERE prefix = 'C';

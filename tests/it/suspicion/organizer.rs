@@ -52,10 +52,8 @@ async fn an_organizer_reads_reasons_and_has_the_last_word_everywhere() {
     let decided = decide(&me, &subject, json!("trust")).await.expect(200);
     assert_eq!(decided.body["override"], "trust");
     // The hold may be there already, from before the other process knew.
-    until("eve is trusted there", || async {
-        shop.hold(&there, "k").await.status.is_success()
-    })
-    .await;
+    until("eve is trusted there", || async { shop.hold(&there, "k").await.status.is_success() })
+        .await;
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 
     let ada = shop.server.buyer().await;
