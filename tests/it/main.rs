@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each helper is for some of the tests")]
 #![allow(clippy::unused_async, reason = "helpers of one kind are called in one way")]
+#![allow(clippy::large_futures, reason = "a test's future may be large")]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod access;

@@ -186,7 +186,7 @@ impl Maker<'_> {
             0 => return false,
             1 => format!("Basic {good}"),
             2 => format!("Bearer {}", self.known.organizer),
-            3 => format!("Bearer {}x", good),
+            3 => format!("Bearer {good}x"),
             _ => "Bearer".into(),
         };
         headers.insert("authorization", value.parse().expect("visible characters"));
