@@ -104,6 +104,7 @@ pub struct OverrideView {
 /// address prefix add to that, at most as much again, and alone they are nothing.
 #[utoipa::path(
     get, path = "/v1/organizer/events/{event}/suspicion", tag = "organizer",
+    operation_id = "listSuspicion",
     security(("organizer" = [])),
     params(("event" = String, Path, description = "Id or slug"), SuspicionQuery),
     responses((status = 200, description = "A page of them", body = SuspicionView),
@@ -150,6 +151,7 @@ fn reasons(value: &Value) -> Vec<ReasonView> {
 /// everywhere within two seconds.
 #[utoipa::path(
     put, path = "/v1/organizer/events/{event}/suspicion/{subject}", tag = "organizer",
+    operation_id = "putSuspicionOverride",
     security(("organizer" = [])), request_body = OverrideRequest,
     params(("event" = String, Path, description = "Id or slug"),
            ("subject" = String, Path, description = "As listed, such as `account-` and its id")),

@@ -107,6 +107,7 @@ pub struct CodeSetPage {
 
 /// Where a page of code sets begins.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CodeSetQuery {
     /// The `next` of the page before.

@@ -80,6 +80,7 @@ pub struct CodePage {
 
 /// Which codes.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CodeQuery {
     /// The `next` of the page before.
