@@ -7,7 +7,7 @@ pub enum Reason {
     HoldExpired,
     /// An order ended without money.
     OrderUnpaid,
-    /// Holds were given back, often.
+    /// Holds were given back, often. Better than to let them end: it makes nobody wait.
     HoldsLetGo,
     /// One prefix holds much.
     ManyHolds,
@@ -67,7 +67,7 @@ impl Reason {
         let (word, points, half_life_s, bound, free) = match self {
             Self::HoldExpired => ("hold_expired_unpaid", 1.0, 4.0 * HOUR, 20.0, 0),
             Self::OrderUnpaid => ("order_unpaid", 1.0, 4.0 * HOUR, 20.0, 0),
-            Self::HoldsLetGo => ("holds_let_go", 0.25, HOUR, 5.0, 3),
+            Self::HoldsLetGo => ("holds_let_go", 0.25, HOUR, 4.0, 3),
             Self::ManyHolds => ("many_holds_from_prefix", 0.1, 0.5 * HOUR, 10.0, 50),
             Self::DeclinedCards => ("declined_cards", 0.5, 4.0 * HOUR, 10.0, 1),
             Self::SameCard => ("same_card_many_accounts", 1.0, 24.0 * HOUR, 10.0, 0),

@@ -200,7 +200,7 @@ impl Dump {
         );
         let more = due.len() == most || back.len() == most || old.len() == most;
         let flags = [usize::from(more), usize::from(asks)];
-        let said = [due.len(), freed, old.len(), flags[0], flags[1], hangs.len()];
+        let said = [due.len(), freed, old.len(), flags[0], flags[1], hangs.len(), due.len()];
         let words = std::iter::once("swept".to_owned());
         (words.chain(said.map(|n| n.to_string())).collect(), after)
     }

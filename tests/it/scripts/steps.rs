@@ -129,6 +129,9 @@ impl Play {
         if let Some(redis::Value::Array(hanging)) = reply.0.get(6) {
             said[6] = (hanging.len() / 2).to_string();
         }
+        if let Some(redis::Value::Array(over)) = reply.0.get(7) {
+            said[7] = (over.len() / 2).to_string();
+        }
         assert_eq!(said, expected);
         self.compare(&after, "sweep").await;
     }
