@@ -17,13 +17,14 @@ use super::offers::{self, LevelCard};
 use super::page::{Fields, Oops, see_other, show};
 use super::refusals::{self, Advice};
 use super::session::Visitor;
-use super::{section, sign_in, wish, words};
+use super::{codes, section, sign_in, wish, words};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::catalog::cache::Sale;
 use crate::holds;
 use crate::holds::plan::Wish;
 use crate::http::extract::{Path, Query};
+use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
 use crate::suspicion::Traces;
 
@@ -82,7 +83,7 @@ impl Entered {
             accessible: fields.ticked("accessible"),
             // Ticked at first: who finds their seats gone mostly wants others.
             equivalent: fields.is_empty() || fields.ticked("equivalent"),
-            needs_code: offers::public(listing).any(|offer| offer.access_code.is_some()),
+            needs_code: offers::public(listing).any(offers::needs_code),
         }
     }
 }
@@ -192,6 +193,7 @@ fn sections(app: &App, listing: &Listing, free: &Free) -> Vec<SectionItem> {
 pub async fn create(
     State(app): State<Arc<App>>,
     Path(slug): Path<String>,
+    client: Client,
     mut visitor: Visitor,
     traces: Traces,
     fields: Fields,
@@ -216,13 +218,8 @@ pub async fn create(
     if let Some(first) = sign_in::first(&sale, &visitor) {
         return Ok(first);
     }
-    let account = visitor.need(&app);
-    let event = sale.listing.event.id;
-    let pass = visitor.pass(event);
-    // Who comes for the first time is the device that they are given now.
-    let traces = Traces { device: traces.device.or(Some(account.0)), ..traces };
-    let buyer = (account, traces);
-    let problem = match held(&app, &sale, buyer, &key, wish, pass.as_deref()).await {
+    let asked = held(&app, &sale, &mut visitor, (traces, client), &key, wish, &fields).await;
+    let problem = match asked {
         Ok(held) => {
             visitor.remember(&app, sale.listing.event.id, held.id);
             return Ok(visitor.with(see_other(&hold_address(&slug, &held))));
@@ -262,18 +259,37 @@ pub async fn create(
     Ok(visitor.with(shown))
 }
 
+/// Holds with what the visitor's codes have opened. A code that was typed is redeemed only where
+/// it is missing: each try counts as a guess.
 async fn held(
     app: &App,
     sale: &Arc<Sale>,
-    buyer: (crate::ids::AccountId, Traces),
+    visitor: &mut Visitor,
+    (traces, client): (Traces, Client),
     key: &str,
     wish: Result<Wish, Problem>,
-    pass: Option<&str>,
+    fields: &Fields,
 ) -> Result<holds::http::HoldView, Problem> {
-    let wish = wish?;
+    let (account, event) = (visitor.need(app), sale.listing.event.id);
+    // Who comes for the first time is the device that they are given now.
+    let traces = Traces { device: traces.device.or(Some(account.0)), ..traces };
+    let buyer = (account, traces);
+    let mut wish = wish?;
+    wish.grants = codes::kept(app, visitor, event);
+    let pass = visitor.pass(event);
     let built = app.built(sale.clone()).await?;
-    let (_, view) = holds::http::hold(app, built, buyer, key, &wish, pass).await?;
-    Ok(view.0)
+    let ask = |wish: Wish| {
+        let (built, pass) = (built.clone(), pass.clone());
+        async move { holds::http::hold(app, built, buyer, key, &wish, pass.as_deref()).await }
+    };
+    let mut held = ask(wish.clone()).await;
+    if held.as_ref().is_err_and(|problem| problem.code == Code::AccessCode)
+        && let Some(typed) = codes::worth_redeeming(&sale.listing, &wish, fields)
+    {
+        wish.grants = codes::redeem(app, visitor, event, client, typed).await?;
+        held = ask(wish).await;
+    }
+    held.map(|(_, view)| view.0)
 }
 
 /// The page of a hold, which says what it is instead of.

@@ -7,6 +7,7 @@
 mod account;
 pub mod assets;
 mod choose;
+mod codes;
 pub mod docs;
 mod door;
 mod draw;

@@ -51,6 +51,12 @@ pub fn public(listing: &Listing) -> impl Iterator<Item = &Offer> {
     listing.offers.iter().filter(|offer| offer.active && offer.channel == PUBLIC)
 }
 
+/// Whether an offer can only be bought with an access code.
+#[must_use]
+pub const fn needs_code(offer: &Offer) -> bool {
+    offer.access_code.is_some() || offer.code_set.is_some()
+}
+
 /// The tier that counts now, as far as the clock tells: how many were sold is known to Redis.
 #[must_use]
 pub fn tier_now(offer: &Offer, now: Timestamp) -> Option<&Tier> {
@@ -167,7 +173,7 @@ fn note(listing: &Listing, offer: &Offer, unit: UnitPrice, now: Timestamp) -> St
     if let Some(from) = offer.starts_at.filter(|from| now < *from) {
         parts.push(format!("from {}", When::new(from, zone).short()));
     }
-    if offer.access_code.is_some() {
+    if needs_code(offer) {
         parts.push("with an access code".to_owned());
     }
     parts.join(" · ")
@@ -187,8 +193,8 @@ pub fn offer_for(
         .filter(|o| o.level == level && price_type.is_none_or(|wanted| wanted == o.price_type))
         .filter(|offer| is_open(offer, now))
         .min_by_key(|offer| {
-            let misfit = offer.access_code.is_some() != has_code && offer.access_code.is_some();
-            let preferred = has_code && offer.access_code.is_some();
+            let misfit = needs_code(offer) && !has_code;
+            let preferred = needs_code(offer) && has_code;
             (misfit, offer.package_size > 1, !preferred, offer.number)
         })
 }

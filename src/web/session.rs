@@ -27,6 +27,8 @@ const HOLD: &str = "onsale_hold";
 /// With an event's id behind it: the visitor's place in its waiting room, and the pass.
 const QUEUE: &str = "onsale_queue";
 const PASS: &str = "onsale_pass";
+/// The same: what the visitor's access codes open.
+const GRANTS: &str = "onsale_grants";
 
 /// Where a request was started, seen from its target.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -102,6 +104,17 @@ impl Visitor {
     #[must_use]
     pub fn queue_token(&self, event: EventId) -> Option<String> {
         self.kept(QUEUE, event)
+    }
+
+    /// The grants that were kept, see [`super::codes`].
+    #[must_use]
+    pub fn grants(&self, event: EventId) -> Option<String> {
+        self.kept(GRANTS, event)
+    }
+
+    /// Keeps grants.
+    pub fn keep_grants(&mut self, app: &App, event: EventId, grants: &str) {
+        self.set(app, &format!("{GRANTS}_{}", event.0.simple()), grants);
     }
 
     /// Keeps a pass.

@@ -40,6 +40,8 @@ async fn play(env: &Env, scenes: &[Scene]) -> Vec<Outcome> {
 async fn stage() -> Env {
     let mut env = Env::start().await;
     env.config.http.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    // What is shown here is what the waiting room does.
+    env.config.suspicion.enabled = false;
     // Few hashes: what they would cost an attacker is computed.
     env.config.waiting_room.proof.base = 50;
     env.config.waiting_room.proof.max = 400;

@@ -83,9 +83,7 @@ impl Venue {
     }
 
     fn guest(&self) -> Guest {
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
-        let http = http.expect("a client");
-        Guest { url: self.server.url.clone(), http, cookies: BTreeMap::new() }
+        Guest::new(&self.server.url)
     }
 
     async fn end(self) {
@@ -105,21 +103,21 @@ fn lane(event: EventId, number: i16, code: &str) -> Lane {
 
 /// A browser without scripts.
 #[derive(Clone)]
-struct Guest {
+pub(crate) struct Guest {
     url: String,
     http: Client,
-    cookies: BTreeMap<String, String>,
+    pub cookies: BTreeMap<String, String>,
 }
 
-struct Page {
-    status: StatusCode,
-    to: String,
-    text: String,
+pub(crate) struct Page {
+    pub status: StatusCode,
+    pub to: String,
+    pub text: String,
 }
 
 impl Page {
     /// The page, if it says this and is answered like that.
-    fn says(self, status: u16, words: &[&str]) -> Self {
+    pub fn says(self, status: u16, words: &[&str]) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         for word in words {
             assert!(self.text.contains(word), "no {word:?} in {}", self.text);
@@ -139,13 +137,19 @@ impl Page {
         shown[0].clone()
     }
 
-    fn leads(self, to: &str) {
+    pub fn leads(self, to: &str) {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.text);
         assert_eq!(self.to, to);
     }
 }
 
 impl Guest {
+    pub fn new(url: &str) -> Self {
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        let http = http.expect("a client");
+        Self { url: url.to_owned(), http, cookies: BTreeMap::new() }
+    }
+
     async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
         let cookies: Vec<_> = self.cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let request = request.header(header::COOKIE, cookies.join("; "));
@@ -160,15 +164,15 @@ impl Guest {
         Page { status: response.status(), to, text: response.text().await.expect("a body") }
     }
 
-    async fn get(&mut self, path: &str) -> Page {
+    pub async fn get(&mut self, path: &str) -> Page {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
-    async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
+    pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
         self.send(self.http.post(format!("{}{path}", self.url)).form(form)).await
     }
 
-    fn named(&self, prefix: &str) -> String {
+    pub fn named(&self, prefix: &str) -> String {
         let found = self.cookies.keys().find(|name| name.starts_with(prefix));
         found.unwrap_or_else(|| panic!("no cookie {prefix}")).clone()
     }

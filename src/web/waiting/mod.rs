@@ -17,6 +17,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use self::scenes::{Figures, LaneChoice, LevelLeft, SCENES, Scene};
+use super::codes;
 use super::door::Door;
 use super::event::{Head, find};
 use super::free::Free;
@@ -30,7 +31,6 @@ use crate::catalog::cache::Sale;
 use crate::http::extract::{Path, Query};
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
-use crate::ids::AccountId;
 use crate::waiting_room::board::Board;
 use crate::waiting_room::http as rooms;
 use crate::waiting_room::join::Joiner;
@@ -217,23 +217,20 @@ fn here(slug: &str) -> String {
     format!("/events/{slug}/waiting-room")
 }
 
-/// What the form's code opens, where the lane asks for a grant.
+/// What the form's code opens, where the lane asks for a grant, or codes before it have.
 async fn grants(
     app: &App,
     room: &Room,
-    account: AccountId,
+    visitor: &mut Visitor,
     client: Client,
     fields: &Fields,
 ) -> Result<Vec<Grant>, Problem> {
     let wanted = room.lanes.iter().find(|lane| Some(lane.code.as_str()) == fields.text("lane"));
-    let (Some(_), Some(code)) = (wanted.and_then(|lane| lane.code_set), fields.text("access_code"))
-    else {
-        return Ok(Vec::new());
-    };
-    let event = room.event;
-    let access =
-        crate::access::http::access(app, &event.to_string(), account, client, code).await?;
-    Ok(Grant::read(&app.keyring, event, account, &access.grant))
+    match (wanted.and_then(|lane| lane.code_set), fields.text("access_code")) {
+        (None, _) => Ok(Vec::new()),
+        (Some(_), None) => Ok(codes::kept(app, visitor, room.event)),
+        (Some(_), Some(typed)) => codes::redeem(app, visitor, room.event, client, typed).await,
+    }
 }
 
 /// Joins.
@@ -253,7 +250,7 @@ pub async fn join(
     }
     let subject = visitor.need(&app);
     let token = visitor.queue_token(room.event);
-    let grants = match grants(&app, &room, subject, client, &fields).await {
+    let grants = match grants(&app, &room, &mut visitor, client, &fields).await {
         Ok(grants) => grants,
         Err(problem) => return Ok(refused(&app, &sale, &board, visitor, &fields, &problem).await),
     };

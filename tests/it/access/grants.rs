@@ -103,7 +103,12 @@ async fn a_lane_of_a_set_is_joined_with_a_grant_and_not_without() {
     };
     let put = |lanes: serde_json::Value| {
         let path = "/v1/organizer/events/show/waiting-room";
-        door.me.send(reqwest::Method::PUT, path, None, Some(json!({"lanes": lanes})))
+        door.me.send(
+            reqwest::Method::PUT,
+            path,
+            None,
+            Some(json!({"lanes": lanes, "proof": false})),
+        )
     };
     let wrong = uuid::Uuid::now_v7().to_string();
     let refused = put(json!([lane("fans", "presale", Some(&wrong))])).await.expect(422);

@@ -2,6 +2,7 @@
 
 mod codes;
 mod grants;
+mod pages;
 mod redeeming;
 mod registrations;
 

@@ -150,8 +150,8 @@ async fn a_hundred_at_once_on_two_processes_never_exceed_a_code() {
 async fn guessing_is_bounded() {
     let mut env = Env::start().await;
     let shared = &mut env.config.limits.shared;
-    shared.code_guesses = Rate { per_second: 1e-6, burst: 6 };
-    shared.code_guesses_per_address = Rate { per_second: 1e-6, burst: 20 };
+    shared.code_guesses = Rate { per_second: 1e-3, burst: 6 };
+    shared.code_guesses_per_address = Rate { per_second: 1e-3, burst: 20 };
     env.event(&Seed::new("show", &hall(2, 10, 0))).await;
     let server = env.server().await;
     let buyer = server.buyer().await;

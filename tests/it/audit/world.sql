@@ -113,4 +113,5 @@ INSERT INTO access_codes (event_id, code_set, hash, prefix, max_uses, uses)
 VALUES (:event, :1:, '0123456789abcdea', 'A', 2, 1), (:event, :1:, '0123456789abcdeb', 'B', 1, 1),
        (:event, :1:, '0123456789abcdec', 'C', NULL, 0);
 INSERT INTO access_redemptions (code, account)
-SELECT id, :1: FROM access_codes UNION ALL SELECT id, :2: FROM access_codes WHERE prefix = 'C';
+SELECT id, :1:::uuid FROM access_codes
+UNION ALL SELECT id, :2:::uuid FROM access_codes WHERE prefix = 'C';

@@ -114,7 +114,7 @@ async fn methods_routes_and_origins() {
         refused_as(shop.request("GET", path), 404, "not_found", path).await;
     }
     let wrong =
-        [("PUT", "/v1/events"), ("GET", "/v1/sessions"), ("PATCH", "/v1/events/show/holds")];
+        [("PUT", "/v1/events"), ("GET", "/v1/sessions/rotate"), ("PATCH", "/v1/events/show/holds")];
     for (method, path) in wrong {
         refused_as(shop.request(method, path), 405, "method_not_allowed", path).await;
     }

@@ -83,6 +83,7 @@ async fn forgetting_gives_one_burst_and_without_redis_each_does_what_it_must() {
     let mut env = Env::with_own_redis().await;
     env.config.limits.shared.joins = slow(4);
     env.config.limits.shared.code_guesses = slow(4);
+    env.config.limits.shared.code_guesses_per_address = slow(4);
     let server = env.server().await;
     let app = &server.server.app;
     assert_eq!(units(app, SharedLimit::Joins, "k").await, 4);

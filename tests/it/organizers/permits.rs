@@ -22,14 +22,10 @@ fn routes() -> Vec<(Method, String)> {
                 let id = uuid::Uuid::now_v7().to_string();
                 let path = path.replace("{event}", "show").replace("{offer}", &id);
                 let path = path.replace("{order}", &id).replace("{area}", "FLOOR");
-<<<<<<< ours
-                let path = path.replace("{code}", "FANS");
-                let path = path.replace("{set}", &id).replace("{registration}", &id);
-                let path = path.replace("{account}", &id);
-=======
                 let subject = format!("account-{}", id.replace('-', ""));
                 let path = path.replace("{code}", "FANS").replace("{subject}", &subject);
->>>>>>> theirs
+                let path = path.replace("{set}", &id).replace("{registration}", &id);
+                let path = path.replace("{account}", &id);
                 assert!(!path.contains('{'), "{path}: name its parameter here");
                 let method = method.to_uppercase().parse().unwrap();
                 routes.push((method, path));
