@@ -72,6 +72,7 @@ pub struct Drawn {
 /// Where a registration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RegistrationPhase)]
 pub enum Phase {
     /// One can't register yet.
     Announced,

@@ -107,6 +107,7 @@ pub struct LaneView {
 
 /// What is left of a price level.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = LevelLeft)]
 pub struct LevelView {
     /// Its code.
     pub level: String,

@@ -53,6 +53,7 @@ pub enum Standing {
 
 /// The answer to a poll; `room` is what everybody is told.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = PlaceInLine)]
 pub struct PlaceView {
     /// Where you stand.
     pub state: Standing,

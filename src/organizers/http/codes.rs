@@ -40,6 +40,7 @@ pub struct CodesRequest {
 
 /// A code and its use. The code itself is nowhere.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = AccessCodeView)]
 pub struct CodeView {
     /// Its id, to revoke it.
     pub id: i64,
