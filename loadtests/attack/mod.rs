@@ -22,6 +22,8 @@ use crate::bots::scene::{Outcome, Scene};
 
 /// The database.
 const DATABASE: &str = "surge_bots";
+/// Before every key in Redis.
+const PREFIX: &str = "surge-bots";
 /// Joining before the draw is possible for so long, in seconds: for what proofs cost.
 const WINDOW_S: f64 = 600.0;
 /// Places and people of the small event.
@@ -85,7 +87,7 @@ async fn play(
     serve::prepare(&config.log);
     config.database.url = stack.fresh_database(DATABASE, None).await?;
     config.redis.url.clone_from(&stack.redis_url);
-    DATABASE.clone_into(&mut config.redis.prefix);
+    PREFIX.clone_into(&mut config.redis.prefix);
     // The scenes drive the controller themselves.
     config.roles = vec![Role::Http];
     let secrets = Secrets::random();
