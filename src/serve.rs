@@ -61,6 +61,7 @@ impl Server {
         check_schema(&app).await?;
         crate::accounts::revoked::start(&app).await?;
         let sandbox = open_sandbox(&app)?;
+        tokio::spawn(http::health::sum_up_metrics(app.stop.child_token()));
         if app.config.roles.contains(&Role::Workers) {
             workers::start(&app);
         }

@@ -10,6 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
@@ -20,6 +21,9 @@ const SECONDS: &[f64] =
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// How long readiness waits for a dependency.
 const PATIENCE: Duration = Duration::from_millis(1_000);
+
+/// How often what was recorded is summed up.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -37,6 +41,20 @@ pub fn install_metrics() {
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
     });
+}
+
+/// Sums up what histograms have recorded, until stopped. They keep every single value until
+/// somebody looks, so without this a process that nobody scrapes grows with every request.
+pub async fn sum_up_metrics(stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SUM_UP_EVERY) => {}
+        }
+        if let Some(metrics) = METRICS.get() {
+            metrics.run_upkeep();
+        }
+    }
 }
 
 /// The routes of operators and load balancers.

@@ -18,6 +18,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -38,6 +39,18 @@ pub fn router(app: &Arc<App>) -> Router {
     let body_limit = DefaultBodyLimit::max(app.config.http.max_body_bytes);
     let compress =
         SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+    // One stack, outermost first: a router boxes its routes once per layer, and clones all boxes
+    // with every request.
+    let surroundings = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .layer(CatchPanicLayer::custom(|_panic| {
+            use axum::response::IntoResponse;
+            Problem::internal("a handler panicked").into_response()
+        }))
+        .layer(cors(&app.config.http.cors_origins))
+        .layer(CompressionLayer::new().gzip(true).compress_when(compress))
+        .layer(body_limit)
+        .layer(middleware::from_fn_with_state(app.clone(), limits::admit));
     Router::new()
         .merge(api)
         .merge(openapi::documents(app, &document))
@@ -46,15 +59,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(crate::mail::http::routes(app))
         .fallback(crate::web::missing)
         .method_not_allowed_fallback(|| async { Problem::new(Code::Method) })
-        .layer(middleware::from_fn_with_state(app.clone(), limits::admit))
-        .layer(body_limit)
-        .layer(CompressionLayer::new().gzip(true).compress_when(compress))
-        .layer(cors(&app.config.http.cors_origins))
-        .layer(CatchPanicLayer::custom(|_panic| {
-            use axum::response::IntoResponse;
-            Problem::internal("a handler panicked").into_response()
-        }))
-        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .layer(surroundings)
         .with_state(app.clone())
 }
 
@@ -95,8 +100,9 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        request.headers_mut().insert(REQUEST_ID, value);
+    let told = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())).ok();
+    if let Some(value) = &told {
+        request.headers_mut().insert(REQUEST_ID, value.clone());
     }
     let span = tracing::info_span!("request", %id, %method, route);
     let within = Duration::from_secs(app.config.http.request_timeout_s);
@@ -109,7 +115,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     .record(elapsed.as_secs_f64());
     span.in_scope(|| tracing::debug!(status, ?elapsed, "answered"));
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+    if let Some(value) = told {
         headers.insert(REQUEST_ID, value);
     }
     // Who has an open connection to a node that stops should make its next one elsewhere. HTTP/2
