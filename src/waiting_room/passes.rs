@@ -2,7 +2,7 @@
 //! every process after a moment.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use sqlx::PgPool;
@@ -78,6 +78,8 @@ impl Ended {
 pub async fn follow(app: Arc<App>, every: Duration, stop: CancellationToken) {
     // Rooms that this process has just met: all ends that still matter are read once.
     let mut met = Vec::new();
+    // After an outage it looks back over all of it.
+    let mut looked = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -89,13 +91,15 @@ pub async fn follow(app: Arc<App>, every: Duration, stop: CancellationToken) {
             if !new.is_empty() {
                 app.ended.refresh(&app.pg, &new, 86_400.0).await?;
             }
-            app.ended.refresh(&app.pg, &all, OVERLAP_S + every.as_secs_f64()).await
+            let since = looked.elapsed().as_secs_f64();
+            app.ended.refresh(&app.pg, &all, OVERLAP_S + since).await
         };
+        let began = Instant::now();
         if all.is_empty() {
             continue;
         }
         match tokio::time::timeout(FOLLOW_WITHIN, look).await {
-            Ok(Ok(())) => met = all,
+            Ok(Ok(())) => (met, looked) = (all, began),
             Ok(Err(error)) => tracing::warn!(%error, "ended passes can't be followed"),
             Err(late) => tracing::warn!(%late, "ended passes can't be followed"),
         }

@@ -162,6 +162,11 @@ const fn words_of_line(code: Code) -> (&'static str, &'static str) {
         Code::NotYourTurn => {
             ("It isn't your turn now", "Your place is kept. This page shows when it is your turn.")
         }
+        Code::ProofNeeded => (
+            "Sign in by e-mail instead",
+            "Your device could not prove that it isn't a robot's. Who signs in by e-mail needs no \
+             proof: see “Sign in” at the top, then join.",
+        ),
         Code::TurnSpent => (
             "You have had this turn",
             "Each turn lets one in once. Join again for another one, behind everyone who waits.",

@@ -172,8 +172,7 @@ async fn page(
         figures,
         levels: scenes::levels(board, listing),
         message: room.message.clone(),
-        challenge: room
-            .proof
+        challenge: (room.proof && visitor.signed_in.is_none())
             .then(|| format!("/v1/events/{}/waiting-room/challenge", listing.event.slug)),
         alert,
         said: "",
