@@ -6,7 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -124,12 +124,15 @@ pub struct App {
 
 /// A pool that gets over connections that went silent. One whose query was given up is asked
 /// whether it lives before it is used again, and would keep its place in the pool until it
-/// answers: so it has to answer soon.
+/// answers: so it has to answer soon. And one whose client left in the middle of BEGIN may come
+/// back inside a transaction that nobody would ever commit (sqlx#4385): there the statement began
+/// later than the transaction, and the connection is closed.
 fn pool() -> PgPoolOptions {
     PgPoolOptions::new().after_release(|connection, _| {
         Box::pin(async move {
-            let lives = tokio::time::timeout(RELEASE_WITHIN, connection.ping()).await;
-            lives.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+            let outside = sqlx::query_scalar("SELECT now() = statement_timestamp()");
+            let asked = tokio::time::timeout(RELEASE_WITHIN, outside.fetch_one(connection)).await;
+            asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         })
     })
 }
