@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use jiff::Timestamp;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Row};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -126,13 +126,14 @@ pub struct App {
 /// whether it lives before it is used again, and would keep its place in the pool until it
 /// answers: so it has to answer soon. And one whose client left in the middle of BEGIN may come
 /// back inside a transaction that nobody would ever commit (sqlx#4385): there the statement began
-/// later than the transaction, and the connection is closed.
+/// later than the transaction, and the connection is closed. Asked as a simple query, because the
+/// messages of a prepared one have times of their own.
 fn pool() -> PgPoolOptions {
     PgPoolOptions::new().after_release(|connection, _| {
         Box::pin(async move {
-            let outside = sqlx::query_scalar("SELECT now() = statement_timestamp()");
+            let outside = sqlx::raw_sql("SELECT now() = statement_timestamp()");
             let asked = tokio::time::timeout(RELEASE_WITHIN, outside.fetch_one(connection)).await;
-            asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))?.try_get(0)
         })
     })
 }
