@@ -16,7 +16,7 @@ use crate::catalog::cache::Sale;
 use crate::catalog::listing::bit;
 use crate::catalog::{EventStatus, Listing, PUBLIC};
 use crate::holds::availability::Snapshot;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::ids::EventId;
 
 /// A board is at most about this old.
@@ -187,9 +187,7 @@ pub fn pace(room: &Room, lane: &Lane, now_ms: i64) -> Pace {
 
 /// How many people would still find places: what is free and what will come back, over what
 /// one takes.
-#[must_use]
-pub fn enough_for(listing: &Listing, snapshot: &Snapshot) -> u32 {
-    let (free, held) = stock(listing, snapshot);
+fn enough_for((free, held): (u32, u32)) -> u32 {
     ((f64::from(free) + f64::from(held) * COME_BACK) / PLACES_EACH) as u32
 }
 
@@ -270,7 +268,8 @@ impl Board {
     /// # Errors
     /// If the event's catalog can't be read. Without Redis it says nothing of what is left.
     pub async fn write(app: &App, room: Arc<Room>) -> Result<Self, Problem> {
-        let sale = app.find_sale(&room.event.to_string()).await?;
+        let sale = app.catalog.sale(room.event).await?;
+        let sale = sale.ok_or_else(|| Problem::new(Code::NotFound))?;
         let snapshot = match app.built(sale.clone()).await {
             Ok(sale) if sale.listing.event.status == EventStatus::OnSale => {
                 app.availability.snapshot(app, &sale).await.ok()
@@ -279,9 +278,9 @@ impl Board {
         };
         let now_ms = app.rooms.now_ms();
         let paces: Vec<_> = room.lanes.iter().map(|lane| pace(&room, lane, now_ms)).collect();
-        let enough_for = snapshot.as_ref().map(|now| enough_for(&sale.listing, now));
-        let free = snapshot.as_ref().map(|now| stock(&sale.listing, now).0);
-        let sold_out = free == Some(0);
+        let stock = snapshot.as_ref().map(|now| stock(&sale.listing, now));
+        let enough_for = stock.map(enough_for);
+        let sold_out = stock.is_some_and(|(free, _)| free == 0);
         let view = RoomView {
             event: room.event,
             state: room.state,

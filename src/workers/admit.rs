@@ -73,6 +73,10 @@ async fn report(app: &App) -> sqlx::Result<()> {
 /// # Errors
 /// If Postgres fails.
 pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem> {
+    // Before the lock: nobody outside is asked inside a transaction, and the first value stays.
+    if let Some(room) = app.rooms.get(event).await? {
+        beacons(app, &room).await?;
+    }
     let mut connection = app.pg.acquire().await?;
     let mut tx = connection.begin().await?;
     let elapsed = sqlx::query_scalar!(
@@ -93,7 +97,6 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     // Under the lock, so that no other's step is overlooked.
     app.rooms.refresh(&[event]).await?;
     let Some(room) = app.rooms.known(event) else { return Ok(None) };
-    beacons(app, &room).await?;
     let mut memory = app.admissions.remove(&event).map(|(_, kept)| kept).unwrap_or_default();
     let seen = look(app, &mut tx, &room, elapsed).await?;
     let decision = decide(&seen);
