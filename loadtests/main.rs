@@ -2,6 +2,7 @@
 //! twice. See README.md in this directory.
 
 mod attack;
+mod bench;
 mod bots;
 mod buyers;
 mod rig;
@@ -82,19 +83,33 @@ enum Command {
     Waiting(waiting::Options),
     /// Bots against people: who gets the tickets, with and without the defences.
     Bots(attack::Options),
+    /// What onsale does per second, each figure beside its physical limit.
+    Bench(bench::Options),
     /// A bare JSON handler to compare with, in a process of its own.
     #[command(hide = true)]
     Bare(waiting::bare::Options),
+    /// A bare handler that does one EVALSHA, likewise.
+    #[command(hide = true)]
+    BareHold(bench::bare_hold::Options),
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
+    // Threads inherit the core that they are pinned to, so this comes before the runtime.
+    if matches!(arguments.command, Some(Command::Bench(_)))
+        && let Err(error) = bench::pin::this_thread()
+    {
+        eprintln!("surge: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let done = tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
         runtime.block_on(async {
             match arguments.command.take() {
                 Some(Command::Waiting(options)) => waiting::run(options).await,
                 Some(Command::Bots(options)) => attack::run(options).await,
+                Some(Command::Bench(options)) => bench::run(options).await,
                 Some(Command::Bare(options)) => waiting::bare::run(options).await,
+                Some(Command::BareHold(options)) => bench::bare_hold::run(options).await,
                 None => run(arguments).await.map(|report| {
                     println!("{report}");
                     report.passed

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Row};
+use sqlx::{Connection, PgPool, Row};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,14 +18,17 @@ use crate::checkout::pulse::Pulse;
 use crate::checkout::store::Claimer;
 use crate::config::{Config, ProviderName};
 use crate::db::batch::Batcher;
+use crate::db::kept::Kept;
 use crate::holds::availability::Availability;
 use crate::holds::rebuild;
 use crate::http::limits;
 use crate::http::problem::{Code, Problem};
+use crate::http::timings::Timings;
 use crate::ids::{EventId, OrderId};
 use crate::keyring::Keyring;
 use crate::mail::{self, Mailer};
 use crate::orders::mirror::{self, Mirror};
+use crate::orders::reading::Reader;
 use crate::payments::Gateway;
 use crate::payments::sandbox::Sandbox;
 use crate::payments::settle::Settler;
@@ -41,8 +44,10 @@ use crate::waiting_room::rooms::Rooms;
 use crate::waiting_room::turn::Exchanger;
 use crate::workers::admit;
 
-/// Connections of each group commit: one commits, one takes over when the first hangs.
-const COMMIT_CONNECTIONS: u32 = 4;
+/// Connections of the group commits: one that each keeps, and others for when one hangs.
+const COMMIT_CONNECTIONS: u32 = 8;
+/// A pooled connection that was idle for so long is asked whether it lives before it is used.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// How long group commits wait for a connection: there are always others.
 const COMMIT_ACQUIRE: Duration = Duration::from_secs(2);
 /// How long a connection that comes back to its pool may take to show that it lives.
@@ -75,6 +80,8 @@ pub struct App {
     pub claims: Batcher<Claimer>,
     /// The settlements' group commit.
     pub settlements: Batcher<Settler>,
+    /// Orders as their buyers see them.
+    pub orders: Batcher<Reader>,
     /// What is free, for those who look.
     pub availability: Availability,
     /// Manifests as they are sent, by event: their version and bytes.
@@ -107,6 +114,8 @@ pub struct App {
     pub admissions: DashMap<EventId, admit::Memory>,
     /// How checkouts go here.
     pub pulse: Pulse,
+    /// How long answers take.
+    pub timings: Timings,
     /// This process, among others.
     pub node: Uuid,
     /// What decides how hard proofs of work are.
@@ -129,7 +138,17 @@ pub struct App {
 /// later than the transaction, and the connection is closed. Asked as a simple query, because the
 /// messages of a prepared one have times of their own.
 fn pool() -> PgPoolOptions {
-    PgPoolOptions::new().after_release(|connection, _| {
+    // Asked at release, a connection needn't be asked again at once.
+    let asked =
+        PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, was| {
+            Box::pin(async move {
+                if was.idle_for >= ASK_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
+    asked.after_release(|connection, _| {
         Box::pin(async move {
             let outside = sqlx::raw_sql("SELECT now() = statement_timestamp()");
             let asked = tokio::time::timeout(RELEASE_WITHIN, outside.fetch_one(connection)).await;
@@ -198,19 +217,22 @@ impl App {
         let catalog = Arc::new(Catalog::new(pg.clone(), config.redis.prefix.clone()));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (mirror, notes) = Mirror::new();
-        tokio::spawn(mirror::apply_notes(notes, pg.clone(), redis.clone(), catalog.clone()));
+        let own = || Kept::new(commits.clone());
+        tokio::spawn(mirror::apply_notes(notes, own(), redis.clone(), catalog.clone()));
         let rooms = Arc::new(Rooms::new(pg.clone()));
         let (buyers, bought) = Buyers::new(rooms.clone());
         tokio::spawn(passes::end_bought(bought, pg.clone()));
-        let claimer = Arc::new(Claimer { pg: commits.clone(), mirror: mirror.clone() });
+        let claimer = Arc::new(Claimer { pg: own(), mirror: mirror.clone() });
+        let reader = Arc::new(Reader { pg: own() });
         let usher = Arc::new(Usher { pg: commits.clone() });
         let exchanger = Arc::new(Exchanger { pg: commits.clone() });
-        let settler = Arc::new(Settler { pg: commits, mirror, buyers });
+        let settler = Arc::new(Settler { pg: own(), mirror, buyers });
         let (most, waiting) = (config.database.batch, config.database.batch_queue);
         let app = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             claims: Batcher::start("claims", claimer, most, waiting),
             settlements: Batcher::start("settlements", settler, most, waiting),
+            orders: Batcher::start("orders", reader, most, waiting),
             places: Batcher::start("places", usher, most, waiting),
             turns: Batcher::start("turns", exchanger, most, waiting),
             rooms: rooms.clone(),
@@ -219,6 +241,7 @@ impl App {
             ended: Ended::default(),
             admissions: DashMap::new(),
             pulse: Pulse::default(),
+            timings: Timings::default(),
             node: Uuid::now_v7(),
             availability: Availability::default(),
             manifests: DashMap::new(),

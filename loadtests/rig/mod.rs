@@ -22,8 +22,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::time::sleep;
 
 use self::cpu::Process;
-pub use self::program::Tuning;
-pub use self::program::free_addresses;
+pub use self::program::{PREFIX, Tuning, free_addresses};
 use self::program::{Program, Running};
 use crate::wire::{Ask, Origin};
 
@@ -58,6 +57,7 @@ pub struct Setup {
 /// Everything that is under test.
 pub struct Rig {
     stack: Stack,
+    database_url: String,
     /// What sells.
     pub shop: Programs,
 }
@@ -94,7 +94,7 @@ impl Rig {
         options.progress = say.clone();
         let stack = Stack::start(options).await?;
         match Programs::start(&stack, setup, &*say).await {
-            Ok(shop) => Ok(Self { stack, shop }),
+            Ok((shop, database_url)) => Ok(Self { stack, database_url, shop }),
             Err(error) => {
                 stack.stop().await?;
                 Err(error)
@@ -113,6 +113,11 @@ impl Rig {
         list.extend(self.stack.postgres_pid().await.map(|pid| process("postgres", pid, true)));
         list.push(process("generator", std::process::id(), false));
         list
+    }
+
+    /// The database with the events.
+    pub fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     /// Where Redis is.
@@ -136,7 +141,7 @@ impl Programs {
         stack: &Stack,
         setup: &Setup,
         say: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<Self> {
+    ) -> Result<(Self, String)> {
         stack.drop_database(EVENT).await?;
         let url = stack.fresh_database(EVENT, None).await?;
         let pg = PgPoolOptions::new().max_connections(2).connect(&url).await?;
@@ -160,7 +165,7 @@ impl Programs {
         };
         say("starting the servers and the sandbox");
         shop.start_programs(&setup.directory, &setup.tuning).await?;
-        Ok(shop)
+        Ok((shop, url))
     }
 
     async fn start_programs(&mut self, directory: &Path, tuning: &Tuning) -> Result<()> {
@@ -242,8 +247,26 @@ impl Programs {
     /// # Errors
     /// If it can't be run.
     pub async fn audit(&self) -> Result<(bool, String)> {
+        self.run(&["audit", "--at-rest", "--event", EVENT]).await
+    }
+
+    /// Builds an event anew in Redis.
+    ///
+    /// # Errors
+    /// Its last words, if it fails.
+    pub async fn rehydrate(&self, event: &str) -> Result<()> {
+        let (done, text) = self.run(&["rehydrate", event]).await?;
+        ensure!(done, "rehydrate {event}: {text}");
+        Ok(())
+    }
+
+    /// Runs the program to its end: whether that was good, and what it printed.
+    ///
+    /// # Errors
+    /// If it can't be run.
+    pub async fn run(&self, arguments: &[&str]) -> Result<(bool, String)> {
         let mut command = self.program.command(&self.configuration);
-        let output = command.args(["audit", "--at-rest", "--event", EVENT]).output().await?;
+        let output = command.args(arguments).output().await?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         Ok((output.status.success(), text))

@@ -21,6 +21,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(40);
 /// What is readable by its owner only: configurations hold secrets.
 const PRIVATE: u32 = 0o600;
 
+/// Before every key in Redis.
+pub const PREFIX: &str = "surge";
+
 /// Variables that cargo sets for what it runs.
 const TOLD: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 
@@ -154,6 +157,8 @@ impl Running {
 pub struct Tuning {
     /// Limits of requests.
     pub limits: Limits,
+    /// Whether everybody on a loopback address is a proxy that is believed.
+    pub proxies: bool,
     /// Sections of their own, as TOML.
     pub more: &'static str,
 }
@@ -161,7 +166,7 @@ pub struct Tuning {
 impl Default for Tuning {
     /// No limits per client: all the buyers of a load test come from one address.
     fn default() -> Self {
-        Self { limits: Limits::none(), more: "" }
+        Self { limits: Limits::none(), proxies: false, more: "" }
     }
 }
 
@@ -182,12 +187,13 @@ pub fn configure(
         keys.iter().map(one).collect::<String>()
     };
     let text = format!(
-        "[http]\nlisten = \"{listen}\"\npublic_url = \"http://{listen}\"\n\
+        "[http]\nlisten = \"{listen}\"\npublic_url = \"http://{listen}\"\n{}\
          {}\
-         [redis]\nprefix = \"surge\"\n\
+         [redis]\nprefix = \"{PREFIX}\"\n\
          [log]\nfilter = \"warn\"\n\
          [payments.sandbox]\nurl = \"http://{sandbox}\"\nsecret = \"{}\"\n\
          webhook_secrets = [\"{}\"]\n{}{}{}",
+        if tuning.proxies { "trusted_proxies = [\"127.0.0.0/8\"]\n" } else { "" },
         limits_section(&tuning.limits)?,
         secrets.sandbox,
         secrets.webhook,

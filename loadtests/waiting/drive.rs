@@ -37,6 +37,8 @@ pub enum Until {
     Count(u64),
     /// After so long.
     Time(Duration),
+    /// After so many or so long, whichever is first.
+    Either(u64, Duration),
 }
 
 /// What came of it.
@@ -83,6 +85,7 @@ pub async fn drive(
     let (end, over) = match until {
         Until::Count(count) => (first + count, None),
         Until::Time(time) => (u64::MAX, Some(started + time)),
+        Until::Either(count, time) => (first + count, Some(started + time)),
     };
     let mut tasks = JoinSet::new();
     for client in clients {

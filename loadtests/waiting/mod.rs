@@ -1,10 +1,10 @@
 //! A million visitors in one waiting room: how fast they join and poll, and what they cost.
 
 pub mod bare;
-mod client;
-mod drive;
+pub mod client;
+pub mod drive;
 mod report;
-mod visitors;
+pub mod visitors;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ pub async fn run(options: Options) -> Result<bool> {
         venue: SampleVenue::Arena,
         servers: 1,
         room: Some(room),
-        tuning: Tuning { limits: counted(), more: EASY_PROOFS },
+        tuning: Tuning { limits: counted(), more: EASY_PROOFS, ..Tuning::default() },
     };
     let mut rig = tokio::select! {
         rig = Rig::start(&setup, say.clone()) => rig?,

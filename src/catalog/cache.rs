@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
+use futures::future::BoxFuture;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +95,13 @@ impl Catalog {
     ///
     /// # Errors
     /// If Postgres fails.
-    pub async fn reload(&self, id: EventId) -> sqlx::Result<Option<Arc<Sale>>> {
+    #[inline(never)]
+    pub fn reload(&self, id: EventId) -> BoxFuture<'_, sqlx::Result<Option<Arc<Sale>>>> {
+        // Boxed: every caller would be compiled with a copy of all of it.
+        Box::pin(self.read_anew(id))
+    }
+
+    async fn read_anew(&self, id: EventId) -> sqlx::Result<Option<Arc<Sale>>> {
         let Some((listing, epoch)) = store::load(&self.pg, id).await? else {
             self.sales.remove(&id);
             return Ok(None);

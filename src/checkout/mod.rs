@@ -139,11 +139,11 @@ pub async fn checkout(
     faults::point("claimed");
     match outcome {
         Claimed::Claimed => {
-            let order = orders::store::get(&app.pg, hold.order()).await?;
+            let order = orders::reading::get(&app, hold.order()).await?.order;
             finish(&app, order, attempt).await
         }
         Claimed::Exists => {
-            let order = orders::store::get(&app.pg, hold.order()).await?;
+            let order = orders::reading::get(&app, hold.order()).await?.order;
             repeated(&app, order, &wanted).await
         }
         Claimed::Unknown => Err(Problem::new(Code::Unknown)),

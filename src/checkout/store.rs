@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iso_currency::Currency;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::accounts::email::Email;
 use crate::db::batch::{Commit, Job, answered};
+use crate::db::kept::Kept;
 use crate::holds::record::{HeldPlace, Line, Step};
 use crate::holds::redis::MirrorEntry;
 use crate::ids::{AccountId, AttemptId, EventId, HoldId};
@@ -90,8 +90,8 @@ impl Job for ClaimJob {
 
 /// Commits claims.
 pub struct Claimer {
-    /// Connections for group commits alone.
-    pub pg: PgPool,
+    /// A connection for these commits alone.
+    pub pg: Kept,
     /// Told of what was claimed.
     pub mirror: Arc<Mirror>,
 }
@@ -149,6 +149,7 @@ impl Claimer {
 
     async fn run(&self, jobs: &[ClaimJob]) -> sqlx::Result<Vec<Claimed>> {
         let columns = Columns::of(jobs);
+        let mut pg = answered(self.pg.take()).await?;
         let rows = sqlx::query!(
             r#"SELECT position_in_batch AS "position!", outcome AS "outcome!",
                       missed AS "missed!", mirror_id
@@ -176,8 +177,9 @@ impl Claimer {
             &columns.place_of,
             &columns.place,
         )
-        .fetch_all(&self.pg);
-        let rows = answered(rows).await?;
+        .fetch_all(&mut *pg);
+        let rows = answered(rows).await;
+        let rows = pg.give_back(rows)?;
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut note = Note::default();
         for (row, job) in rows.into_iter().zip(jobs) {

@@ -1,6 +1,7 @@
-//! Postgres: the group commit, and migrations.
+//! Postgres: the group commit, connections of its own for it, and migrations.
 
 pub mod batch;
+pub mod kept;
 
 use sqlx::PgPool;
 

@@ -62,7 +62,7 @@ impl Modify for Securities {
 /// The routes of the API.
 #[must_use]
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    let mut routes = OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(accounts::http::create, accounts::http::list))
         .routes(routes!(accounts::http::rotate))
         .routes(routes!(accounts::http::sign_out))
@@ -76,9 +76,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(waiting_room::proof::http::challenge))
         .routes(routes!(holds::http::availability))
         .routes(routes!(holds::http::stream))
-        .routes(routes!(waiting_room::http::read))
         .routes(routes!(waiting_room::http::join))
-        .routes(routes!(waiting_room::http::place))
         .routes(routes!(waiting_room::http::stream))
         .routes(routes!(waiting_room::http::exchange, waiting_room::http::give_up))
         .routes(routes!(access::http::redeem))
@@ -103,15 +101,24 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::http::keys))
         .routes(routes!(tickets::http::verify))
         .routes(routes!(payments::webhook::receive))
-        .merge(organizers::http::routes());
-    operations::complete(routes.get_openapi_mut());
-    routes
+        .merge(organizers::http::routes())
+}
+
+/// The routes of polls, which are surrounded by less than the others.
+pub fn polls() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(waiting_room::http::read))
+        .routes(routes!(waiting_room::http::place))
 }
 
 /// The document itself.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+    let (mut routes, mut polls) = (routes(), polls());
+    let mut document = std::mem::take(routes.get_openapi_mut());
+    document.merge(std::mem::take(polls.get_openapi_mut()));
+    operations::complete(&mut document);
+    document
 }
 
 /// `/openapi.json` and `/docs`.

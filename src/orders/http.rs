@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::reading::{self, Whole};
 use super::{Order, OrderStatus, drive, store};
 use crate::app::App;
 use crate::catalog::Listing;
@@ -135,13 +136,12 @@ impl OrderView {
     }
 
     /// An order with all that belongs to it.
-    ///
-    /// # Errors
-    /// If Postgres fails.
-    pub async fn whole(app: &App, listing: &Listing, order: &Order) -> Result<Self, Problem> {
-        let mut view = Self::new(app, listing, order);
+    #[must_use]
+    pub fn whole(app: &App, listing: &Listing, whole: Whole) -> Self {
+        let Whole { order, tickets, refunds, decline } = whole;
+        let mut view = Self { decline, ..Self::new(app, listing, &order) };
         let secret = app.keyring.order_link(order.id);
-        for ticket in store::tickets(&app.pg, order).await? {
+        for ticket in tickets {
             let Some(place) = place_view(listing, ticket.place) else { continue };
             let shown = matches!(ticket.status.as_str(), "valid" | "used");
             let code =
@@ -158,15 +158,11 @@ impl OrderView {
                 }),
             });
         }
-        for refund in store::refunds(&app.pg, order.id).await? {
+        for refund in refunds {
             let (amount, reason, status) = (refund.amount, refund.reason, refund.status);
             view.refunds.push(RefundView { amount, reason, status });
         }
-        if order.status == OrderStatus::Open {
-            let attempts = store::attempts(&app.pg, order.id).await?;
-            view.decline = attempts.into_iter().rev().find_map(|attempt| attempt.decline);
-        }
-        Ok(view)
+        view
     }
 }
 
@@ -179,13 +175,13 @@ pub async fn visible(
     id: OrderId,
     buyer: MaybeBuyer,
     key: Option<&str>,
-) -> Result<Order, Problem> {
-    let order = store::find(&app.pg, id).await?.filter(|order| {
+) -> Result<Whole, Problem> {
+    let whole = reading::find(app, id).await?.filter(|Whole { order, .. }| {
         let linked = key.is_some_and(|key| app.keyring.verify_order_link(id, key));
         let real = !matches!(order.status, OrderStatus::Abandoned | OrderStatus::Retake);
         real && (linked || buyer.0 == Some(order.account))
     });
-    order.ok_or_else(|| Problem::new(Code::NotFound))
+    whole.ok_or_else(|| Problem::new(Code::NotFound))
 }
 
 /// The event of an order.
@@ -268,9 +264,9 @@ pub async fn read(
     buyer: MaybeBuyer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let order = visible(&app, id, buyer, query.key.as_deref()).await?;
-    let listing = listing_of(&app, &order).await?;
-    let view = OrderView::whole(&app, &listing, &order).await?;
+    let whole = visible(&app, id, buyer, query.key.as_deref()).await?;
+    let listing = listing_of(&app, &whole.order).await?;
+    let view = OrderView::whole(&app, &listing, whole);
     let body = serde_json::to_vec(&view).map_err(Problem::internal)?;
     let etag = format!("\"{}\"", hex::encode(crate::holds::digest(&view)));
     Ok(cached(&headers, &etag, "application/json", "private, no-cache", || body.into()))
@@ -298,7 +294,7 @@ pub async fn cancel(
     Query(query): Query<LinkQuery>,
     buyer: MaybeBuyer,
 ) -> Result<(StatusCode, Json<OrderView>), Problem> {
-    let order = visible(&app, id, buyer, query.key.as_deref()).await?;
+    let order = visible(&app, id, buyer, query.key.as_deref()).await?.order;
     if !matches!(order.status, OrderStatus::Open | OrderStatus::Cancelling | OrderStatus::Released)
     {
         return Err(
@@ -344,7 +340,7 @@ pub async fn pay(
     Query(query): Query<LinkQuery>,
     buyer: MaybeBuyer,
 ) -> Result<Json<PaymentView>, Problem> {
-    let order = visible(&app, id, buyer, query.key.as_deref()).await?;
+    let order = visible(&app, id, buyer, query.key.as_deref()).await?.order;
     payment(&app, &order).await.map(|payment| Json(PaymentView { payment }))
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use super::{Order, OrderStatus, store};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::catalog::cache::{Catalog, Sale};
+use crate::db::kept::Kept;
 use crate::holds::record::{HeldPlace, Step};
 use crate::holds::redis::{self as grips, MirrorEntry};
 use crate::ids::EventId;
@@ -90,7 +91,7 @@ impl Mirror {
 /// Applies notes until the mirror is dropped.
 pub async fn apply_notes(
     mut notes: mpsc::Receiver<Note>,
-    pg: PgPool,
+    pg: Kept,
     redis: Arc<Redis>,
     catalog: Arc<Catalog>,
 ) {
@@ -108,7 +109,7 @@ pub async fn apply_notes(
 
 async fn apply_batch(
     batch: &mut Vec<Note>,
-    pg: &PgPool,
+    pg: &Kept,
     redis: &Redis,
     catalog: &Catalog,
 ) -> Result<(), MirrorError> {
@@ -137,12 +138,14 @@ async fn apply_batch(
         outcome = outcome.and(applied);
     }
     outcome?;
-    Ok(forget(pg, &ids, &epochs).await?)
+    let mut own = pg.take().await?;
+    let forgotten = forget(&mut *own, &ids, &epochs).await;
+    Ok(own.give_back(forgotten)?)
 }
 
 /// The entries of orders as they stand in Postgres, after those that are there already.
 async fn read_entries(
-    pg: &PgPool,
+    pg: &Kept,
     catalog: &Catalog,
     ids: &[Uuid],
     by_event: &mut HashMap<EventId, Vec<MirrorEntry>>,
@@ -150,7 +153,9 @@ async fn read_entries(
     if ids.is_empty() {
         return Ok(());
     }
-    for order in store::many(pg, ids).await? {
+    let mut own = pg.take().await?;
+    let orders = store::many(&mut *own, ids).await;
+    for order in own.give_back(orders)? {
         let sale = catalog.sale(order.event).await?.ok_or(MirrorError::Stale)?;
         if let Some(entry) = entry_of(&sale, &order) {
             by_event.entry(order.event).or_default().push(entry);
@@ -161,7 +166,11 @@ async fn read_entries(
 
 /// Forgets rows that were applied, unless an epoch has passed since: what was written under the
 /// old one may be missing in a rebuild that had read Postgres before.
-async fn forget(pg: &PgPool, ids: &[i64], epochs: &[(EventId, i32)]) -> sqlx::Result<()> {
+async fn forget(
+    pg: impl PgExecutor<'_>,
+    ids: &[i64],
+    epochs: &[(EventId, i32)],
+) -> sqlx::Result<()> {
     let (events, epochs): (Vec<Uuid>, Vec<i32>) =
         epochs.iter().map(|(event, epoch)| (event.0, *epoch)).unzip();
     sqlx::query!(

@@ -1,12 +1,13 @@
 //! Orders: from the claim to their end.
 //!
-//! `store.rs` reads them, `mirror.rs` makes Redis follow them, `drive.rs` brings each to its end:
+//! `store.rs` reads them, `reading.rs` in batches, `mirror.rs` makes Redis follow them, `drive.rs` brings each to its end:
 //! unpaid ones are cancelled at the provider and then released, late money takes its places
 //! again or goes back.
 
 pub mod drive;
 pub mod http;
 pub mod mirror;
+pub mod reading;
 pub mod store;
 
 use iso_currency::Currency;

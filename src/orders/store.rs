@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
+use serde::Deserialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::reading::Whole;
 use super::{Order, OrderStatus};
 use crate::holds::record::Line;
 use crate::ids::{AccountId, AttemptId, EventId, HoldId, OrderId, RefundId};
@@ -85,12 +87,96 @@ pub async fn many(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<V
     rows.into_iter().map(Order::try_from).collect()
 }
 
+/// These orders with all that belongs to them, in no particular order; missing ones are left out.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn whole(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Whole>> {
+    let rows = sqlx::query!(
+        r#"SELECT o.id, o.event_id, o.status, o.account, o.email, o.currency, o.total, o.places,
+                  o.lines, o.digest, o.accept_equivalent, o.pay_by AS "pay_by: SqlTimestamp",
+                  o.created_at AS "created_at: SqlTimestamp",
+                  o.changed_at AS "changed_at: SqlTimestamp", o.late, o.channel, o.promo,
+                  o.hold_id, t.ticket_places, t.serials, t.statuses, r.refunds,
+                  a.decline AS "decline?"
+           FROM orders o
+           LEFT JOIN LATERAL (
+               SELECT array_agg(t.place ORDER BY t.place, t.serial) AS ticket_places,
+                      array_agg(t.serial ORDER BY t.place, t.serial) AS serials,
+                      array_agg(t.status ORDER BY t.place, t.serial) AS statuses
+               FROM tickets t
+               WHERE t.event_id = o.event_id AND t.place = ANY (o.places)
+                 AND t.order_id = o.id) t ON true
+           LEFT JOIN LATERAL (
+               SELECT jsonb_agg(jsonb_build_object('id', r.id, 'amount', r.amount,
+                                                   'reason', r.reason, 'status', r.status)
+                                ORDER BY r.created_at) AS refunds
+               FROM refunds r WHERE r.order_id = o.id) r ON true
+           LEFT JOIN LATERAL (
+               SELECT a.decline FROM attempts a
+               WHERE a.order_id = o.id AND a.decline IS NOT NULL
+               ORDER BY a.created_at DESC, a.id DESC LIMIT 1) a ON o.status = 'open'
+           WHERE o.id = ANY ($1)"#,
+        ids
+    )
+    .fetch_all(pg)
+    .await?;
+    let broken = |error| sqlx::Error::Decode(Box::new(error));
+    let mut orders = Vec::with_capacity(rows.len());
+    for row in rows {
+        let numbers = row.ticket_places.unwrap_or_default().into_iter();
+        let marks =
+            row.serials.unwrap_or_default().into_iter().zip(row.statuses.unwrap_or_default());
+        let tickets = numbers.zip(marks);
+        let tickets = tickets.map(|(place, (serial, status))| Ticket { place, serial, status });
+        let refunds = row.refunds.map(serde_json::from_value).transpose().map_err(broken)?;
+        let order = Row {
+            id: row.id,
+            event_id: row.event_id,
+            status: row.status,
+            account: row.account,
+            email: row.email,
+            currency: row.currency,
+            total: row.total,
+            places: row.places,
+            lines: row.lines,
+            digest: row.digest,
+            accept_equivalent: row.accept_equivalent,
+            pay_by: row.pay_by,
+            created_at: row.created_at,
+            changed_at: row.changed_at,
+            late: row.late,
+            channel: row.channel,
+            promo: row.promo,
+            hold_id: row.hold_id,
+        };
+        orders.push(Whole {
+            order: order.try_into()?,
+            tickets: tickets.collect(),
+            refunds: refunds.unwrap_or_default(),
+            decline: row.decline,
+        });
+    }
+    Ok(orders)
+}
+
 /// The order with this id, if there is one.
 ///
 /// # Errors
 /// If Postgres fails.
 pub async fn find(pg: &PgPool, id: OrderId) -> sqlx::Result<Option<Order>> {
-    Ok(many(pg, &[id.0]).await?.pop())
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, event_id, status, account, email, currency, total, places, lines, digest,
+                  accept_equivalent, pay_by AS "pay_by: SqlTimestamp",
+                  created_at AS "created_at: SqlTimestamp",
+                  changed_at AS "changed_at: SqlTimestamp", late, channel, promo, hold_id
+           FROM orders WHERE id = $1"#,
+        id.0
+    )
+    .fetch_optional(pg)
+    .await?;
+    row.map(Order::try_from).transpose()
 }
 
 /// The order with this id, which exists.
@@ -324,7 +410,7 @@ pub async fn tickets(pg: &PgPool, order: &Order) -> sqlx::Result<Vec<Ticket>> {
 }
 
 /// A refund of an order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Refund {
     /// Its id.
     pub id: RefundId,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{DisputeState, Happening, Intent, IntentState, RefundState, RefundView, WebhookEvent};
 use crate::app::App;
 use crate::db::batch::{Commit, Job, NotTaken, answered};
+use crate::db::kept::Kept;
 use crate::faults;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
@@ -69,8 +69,8 @@ impl Job for SettleJob {
 
 /// Commits settlements.
 pub struct Settler {
-    /// Connections for group commits alone.
-    pub pg: PgPool,
+    /// A connection for these commits alone.
+    pub pg: Kept,
     /// Told of what was paid.
     pub mirror: Arc<Mirror>,
     /// Told as well: the buyers' passes end.
@@ -115,6 +115,7 @@ impl Settler {
     }
 
     async fn run(&self, jobs: &[SettleJob]) -> sqlx::Result<Vec<Settled>> {
+        let mut pg = answered(self.pg.take()).await?;
         let provider: Vec<String> = jobs.iter().map(|job| job.provider.clone()).collect();
         let event: Vec<Option<String>> = jobs.iter().map(|job| job.event.clone()).collect();
         let order: Vec<Uuid> = jobs.iter().map(|job| job.order.0).collect();
@@ -133,8 +134,9 @@ impl Settler {
             &charged,
             &currency,
         )
-        .fetch_all(&self.pg);
-        let rows = answered(rows).await?;
+        .fetch_all(&mut *pg);
+        let rows = answered(rows).await;
+        let rows = pg.give_back(rows)?;
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut paid = Vec::new();
         let mut mirror_id = None;

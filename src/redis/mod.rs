@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Value};
@@ -144,10 +145,14 @@ impl Redis {
     ///
     /// # Errors
     /// If none can be had in time.
-    pub async fn bulk(&self) -> Result<deadpool_redis::Connection, Trouble> {
-        self.bulk.get().await.map_err(|error| {
-            tracing::warn!(%error, "no bulk connection to Redis");
-            Trouble::Down
+    #[inline(never)]
+    pub fn bulk(&self) -> BoxFuture<'_, Result<deadpool_redis::Connection, Trouble>> {
+        // Boxed: every caller would be compiled with a copy of all of it.
+        Box::pin(async {
+            self.bulk.get().await.map_err(|error| {
+                tracing::warn!(%error, "no bulk connection to Redis");
+                Trouble::Down
+            })
         })
     }
 

@@ -18,7 +18,7 @@ use crate::http::extract::{Body, MaybeBuyer, Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OrderId};
 use crate::orders::http::{LinkQuery, visible};
-use crate::orders::store;
+use crate::orders::reading::Whole;
 
 /// A format of the code's picture.
 #[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
@@ -52,12 +52,11 @@ pub async fn picture(
     Query(query): Query<LinkQuery>,
     buyer: MaybeBuyer,
 ) -> Result<Response, Problem> {
-    let order = visible(&app, order, buyer, query.key.as_deref()).await?;
+    let Whole { order, tickets, .. } = visible(&app, order, buyer, query.key.as_deref()).await?;
     let none = || Problem::new(Code::NotFound);
     let (place, serial) = ticket.split_once('-').ok_or_else(none)?;
     let place: i32 = place.parse().map_err(|_| none())?;
     let serial: i32 = serial.parse().map_err(|_| none())?;
-    let tickets = store::tickets(&app.pg, &order).await?;
     let shown = tickets.iter().any(|ticket| {
         (ticket.place, ticket.serial) == (place, serial)
             && matches!(ticket.status.as_str(), "valid" | "used")

@@ -20,6 +20,7 @@ use crate::http::extract::{Path, Query};
 use crate::http::problem::{Code, Problem};
 use crate::ids::OrderId;
 use crate::orders::http::{self as orders, LinkQuery, OrderView, TicketView};
+use crate::orders::reading::Whole;
 use crate::orders::{Order, OrderStatus, store};
 use crate::payments::PayWith;
 
@@ -101,16 +102,16 @@ pub async fn order(
     Query(query): Query<LinkQuery>,
     visitor: Visitor,
 ) -> Result<Response, Oops> {
-    let order = orders::visible(&app, id, visitor.buyer(), query.key.as_deref()).await?;
-    render(&app, &order, None).await
+    let whole = orders::visible(&app, id, visitor.buyer(), query.key.as_deref()).await?;
+    render(&app, whole, None).await
 }
 
-async fn render(app: &Arc<App>, order: &Order, refused: Option<&str>) -> Result<Response, Oops> {
-    let Some(sale) = app.catalog.sale(order.event).await? else {
+async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<Response, Oops> {
+    let Some(sale) = app.catalog.sale(whole.order.event).await? else {
         return Err(Problem::new(Code::NotFound).into());
     };
     let listing = &sale.listing;
-    let view = OrderView::whole(app, listing, order).await?;
+    let (order, view) = (whole.order.clone(), OrderView::whole(app, listing, whole));
     let attempts = store::attempts(&app.pg, order.id).await?;
     let processing = attempts.iter().any(|attempt| attempt.status == "processing");
     let (title, text, moving) = status_words(order.status, processing);
@@ -138,7 +139,7 @@ async fn render(app: &Arc<App>, order: &Order, refused: Option<&str>) -> Result<
         lines: lines::items(listing, &view.lines),
         total: words::price(order.total, currency),
         contained: lines::contained(listing, &view.lines),
-        tickets: view.tickets.iter().map(|t| ticket_item(t, order, &key, listing)).collect(),
+        tickets: view.tickets.iter().map(|t| ticket_item(t, &order, &key, listing)).collect(),
         refunds: view.refunds.iter().map(refund).collect(),
         mark: mark(&view),
         key,
@@ -165,9 +166,9 @@ pub async fn pay(
     visitor: Visitor,
     fields: Fields,
 ) -> Result<Response, Oops> {
-    let order = orders::visible(&app, id, visitor.buyer(), link(&fields)).await?;
+    let whole = orders::visible(&app, id, visitor.buyer(), link(&fields)).await?;
     let page = app.keyring.order_path(id);
-    match orders::payment(&app, &order).await {
+    match orders::payment(&app, &whole.order).await {
         Ok(PayWith::Redirect { url }) => Ok(see_other(&url)),
         Ok(PayWith::Elements { .. }) => {
             let title = "Pay in the app".to_owned();
@@ -182,7 +183,7 @@ pub async fn pay(
         Err(problem) if problem.code == Code::OrderState => Ok(see_other(&page)),
         Err(problem) => {
             let advice = super::refusals::advice(&problem);
-            render(&app, &order, Some(&format!("{}. {}", advice.title, advice.text))).await
+            render(&app, whole, Some(&format!("{}. {}", advice.title, advice.text))).await
         }
     }
 }

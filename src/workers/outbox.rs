@@ -1,14 +1,15 @@
 //! The outbox: what commits left to be told becomes mails, and mails leave.
 
+use std::collections::HashMap;
+
 use futures::stream::{self, StreamExt};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::ids::OrderId;
 use crate::mail::letter::Letter;
 use crate::mail::words::Language;
 use crate::mail::{Kind, Mail, NotSent, Unbuildable};
-use crate::orders::store;
+use crate::orders::{Order, store};
 
 /// Commits that one look fans out.
 const ROWS: i64 = 50;
@@ -100,20 +101,27 @@ async fn send_due(app: &App) -> Result<bool, sqlx::Error> {
     .fetch_all(&app.pg)
     .await?;
     let full = due.len() == usize::try_from(MAILS).unwrap_or(usize::MAX);
+    let ids: Vec<Uuid> = due.iter().map(|due| due.order).collect();
+    let orders = store::many(&app.pg, &ids).await?;
+    let orders: HashMap<Uuid, Order> =
+        orders.into_iter().map(|order| (order.id.0, order)).collect();
+    let orders = &orders;
     let mut tries = stream::iter(due)
         .map(|due| async move {
-            let outcome = attempt(app, &due).await;
-            let noted = note(app, &due, &outcome).await;
-            (due, outcome, noted)
+            let outcome = attempt(app, &due, orders.get(&due.order)).await;
+            (due, outcome)
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(AT_ONCE)
+        .ready_chunks(AT_ONCE);
     let (mut waiting, mut failure) = (Vec::new(), None);
-    while let Some((due, outcome, noted)) = tries.next().await {
-        count(&due, &outcome);
-        if let Outcome::Later(why) = outcome {
-            waiting.push(why);
+    while let Some(tried) = tries.next().await {
+        failure = failure.or(note(app, &tried).await.err());
+        for (due, outcome) in tried {
+            count(&due, &outcome);
+            if let Outcome::Later(why) = outcome {
+                waiting.push(why);
+            }
         }
-        failure = failure.or(noted.err());
     }
     // One line per look: a relay that is down fails them all for one reason.
     if let Some(why) = waiting.last() {
@@ -122,11 +130,11 @@ async fn send_due(app: &App) -> Result<bool, sqlx::Error> {
     failure.map_or(Ok(full && waiting.is_empty()), Err)
 }
 
-async fn attempt(app: &App, due: &Due) -> Outcome {
+async fn attempt(app: &App, due: &Due, order: Option<&Order>) -> Outcome {
     if app.stop.is_cancelled() {
         return Outcome::Untried;
     }
-    let sent = match build(app, due).await {
+    let sent = match build(app, due, order).await {
         Ok(Some(mail)) => app.mailer.send(&mail).await,
         Ok(None) => return Outcome::Overtaken,
         Err(error) => Err(error),
@@ -139,12 +147,12 @@ async fn attempt(app: &App, due: &Due) -> Outcome {
 }
 
 /// The mail as the order stands now. `None` if it is no longer true.
-async fn build(app: &App, due: &Due) -> Result<Option<Mail>, NotSent> {
+async fn build(app: &App, due: &Due, order: Option<&Order>) -> Result<Option<Mail>, NotSent> {
     let later = |error: sqlx::Error| NotSent::Later(error.to_string());
     let refused = |error: Unbuildable| NotSent::Refused(error.to_string());
     let unknown = |what: &str| NotSent::Refused(format!("{what} is unknown"));
     let kind = Kind::from_word(&due.kind).ok_or_else(|| unknown("its kind"))?;
-    let order = store::get(&app.pg, OrderId(due.order)).await.map_err(later)?;
+    let order = order.ok_or_else(|| unknown("the order"))?;
     if !kind.still_true(order.status) {
         return Ok(None);
     }
@@ -153,37 +161,66 @@ async fn build(app: &App, due: &Due) -> Result<Option<Mail>, NotSent> {
     let listing = sale.ok_or_else(|| unknown("the event"))?.listing.clone();
     let link = app.order_url(order.id);
     let language = Language::of(due.locale.as_deref());
-    let letter = Letter::write(kind, language, &listing, &order, link).map_err(refused)?;
+    let letter = Letter::write(kind, language, &listing, order, link).map_err(refused)?;
     Mail::new(&app.config.mail.from, email, letter).map(Some).map_err(refused)
 }
 
-/// Writes down what became of a try, at once: what isn't written is sent again.
-async fn note(app: &App, due: &Due, outcome: &Outcome) -> Result<(), sqlx::Error> {
-    let shortened = |why: &str| why.chars().take(MAX_PROBLEM_CHARS).collect::<String>();
-    // (sent, seconds until the next try, tries that didn't count, what went wrong)
-    let (sent, wait_s, uncounted, problem) = match outcome {
-        Outcome::Sent => (true, f64::INFINITY, 0, None),
-        Outcome::Later(why) => (false, retry_s(due.tries), 0, Some(shortened(why))),
-        Outcome::GivenUp(why) => (false, f64::INFINITY, 0, Some(shortened(why))),
-        Outcome::Overtaken => (false, f64::INFINITY, 0, Some(OVERTAKEN.to_owned())),
-        Outcome::Untried => (false, 0.0, 1, None),
-    };
+/// Writes down what became of tries, as soon as it is known: what isn't written is sent again.
+async fn note(app: &App, tried: &[(Due, Outcome)]) -> Result<(), sqlx::Error> {
+    let mut notes = Notes::default();
+    for (due, outcome) in tried {
+        notes.add(due, outcome);
+    }
     sqlx::query!(
-        "UPDATE mails SET sent_at = CASE WHEN $3 THEN now() END, problem = $6,
-                tries = tries - $5,
-                due_at = CASE WHEN $4 = 'infinity'::float8 THEN 'infinity'::timestamptz
-                              ELSE now() + make_interval(secs => $4) END
-         WHERE order_id = $1 AND kind = $2 AND sent_at IS NULL",
-        due.order,
-        due.kind,
-        sent,
-        wait_s,
-        uncounted,
-        problem
+        "UPDATE mails m SET sent_at = CASE WHEN n.sent THEN now() END, problem = n.problem,
+                tries = m.tries - n.uncounted,
+                due_at = CASE WHEN n.wait_s = 'infinity'::float8 THEN 'infinity'::timestamptz
+                              ELSE now() + make_interval(secs => n.wait_s) END
+         FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::float8[], $5::int[], $6::text[])
+              AS n (order_id, kind, sent, wait_s, uncounted, problem)
+         WHERE m.order_id = n.order_id AND m.kind = n.kind AND m.sent_at IS NULL",
+        &notes.order,
+        &notes.kind,
+        &notes.sent,
+        &notes.wait_s,
+        &notes.uncounted,
+        &notes.problem as &[Option<String>]
     )
     .execute(&app.pg)
     .await?;
     Ok(())
+}
+
+/// What became of tries, by column.
+#[derive(Default)]
+struct Notes {
+    order: Vec<Uuid>,
+    kind: Vec<String>,
+    sent: Vec<bool>,
+    /// Seconds until the next try.
+    wait_s: Vec<f64>,
+    /// Tries that didn't count.
+    uncounted: Vec<i32>,
+    problem: Vec<Option<String>>,
+}
+
+impl Notes {
+    fn add(&mut self, due: &Due, outcome: &Outcome) {
+        let shortened = |why: &str| why.chars().take(MAX_PROBLEM_CHARS).collect::<String>();
+        let (sent, wait_s, uncounted, problem) = match outcome {
+            Outcome::Sent => (true, f64::INFINITY, 0, None),
+            Outcome::Later(why) => (false, retry_s(due.tries), 0, Some(shortened(why))),
+            Outcome::GivenUp(why) => (false, f64::INFINITY, 0, Some(shortened(why))),
+            Outcome::Overtaken => (false, f64::INFINITY, 0, Some(OVERTAKEN.to_owned())),
+            Outcome::Untried => (false, 0.0, 1, None),
+        };
+        self.order.push(due.order);
+        self.kind.push(due.kind.clone());
+        self.sent.push(sent);
+        self.wait_s.push(wait_s);
+        self.uncounted.push(uncounted);
+        self.problem.push(problem);
+    }
 }
 
 /// Seconds from a try to the next.

@@ -24,7 +24,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 pub use self::allowance::Allowance;
 pub use self::class::Class;
@@ -71,6 +71,17 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         }
     }
     response
+}
+
+/// The same for polls of a waiting room, which have no body and are nobody's page.
+pub async fn admit_poll(app: &App, request: Request, next: Next) -> Response {
+    let client = Client::of(app, request.extensions(), request.headers());
+    let session = session(request.headers());
+    let checked = app.limits.check_class(Class::Wait.limits(), client, session);
+    match checked.and_then(|_| app.limits.in_flight.begin(Class::Wait)) {
+        Ok(_underway) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// The request with its body in memory, if that is to be read first, or with the time in which

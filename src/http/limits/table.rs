@@ -126,7 +126,13 @@ macro_rules! limits {
             /// Without any limit.
             #[must_use]
             pub const fn none() -> Self {
-                Self { $($field: Rate::NONE,)* }
+                Self::all(Rate::NONE)
+            }
+
+            /// The same rate for all.
+            #[must_use]
+            pub const fn all(rate: Rate) -> Self {
+                Self { $($field: rate,)* }
             }
 
             /// The rate of this limit.

@@ -1,0 +1,267 @@
+//! Everything that the bench measures with: private servers pinned to their core, bare handlers,
+//! events to sell, visitors who wait.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+use onsale::cli::SampleVenue;
+use onsale::demo::seed;
+use onsale::devstack::Progress;
+use onsale::http::limits::Limits;
+use onsale::http::limits::table::{MAX_BURST, MAX_PER_SECOND, NodeRates, Rate, SharedRates};
+use onsale::ids::{EventId, OrganizerId};
+use onsale::keyring::Keyring;
+use onsale::waiting_room::draw::Draw;
+use onsale::waiting_room::{Lane, Room, standard};
+use serde_json::json;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use super::stock::Stock;
+use super::{CONNECTIONS, pin};
+use crate::rig::cpu::{self, Process, Reading};
+use crate::rig::{EVENT, Rig, Setup, Tuning, free_addresses};
+use crate::waiting::bare;
+use crate::waiting::client::Client;
+use crate::waiting::drive::{Asking, Target, Until, drive};
+use crate::waiting::visitors::{Joining, Polling};
+use crate::wire::{Ask, Origin};
+
+/// How long a bare handler may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A core that is busy for more than this is full.
+const FULL: f64 = 0.97;
+
+/// What the bench measures with.
+pub struct Stage {
+    /// Servers, Redis, Postgres, the payment provider.
+    pub rig: Rig,
+    /// Where the servers' data goes.
+    pub directory: PathBuf,
+    /// The database.
+    pub database_url: String,
+    /// The servers' keys: sessions are made with them.
+    pub keyring: Arc<Keyring>,
+    organizer: OrganizerId,
+    processes: Vec<Process>,
+}
+
+/// A bare handler in a process of its own, which ends with this.
+pub struct BareServer {
+    _child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Limits that are counted for every request as always, and refuse nobody here.
+fn counted() -> Limits {
+    let most = Rate { per_second: MAX_PER_SECOND, burst: MAX_BURST };
+    Limits { node: NodeRates::all(most), shared: SharedRates::all(most), ..Limits::default() }
+}
+
+/// A room that one can join for the next hours, for as long as the bench lasts.
+fn room(event: EventId) -> Room {
+    let now = Timestamp::now();
+    let opens = now + SignedDuration::from_hours(6);
+    let lane = Lane::general(event, now - SignedDuration::from_mins(10), opens, opens);
+    let draw = Draw::new(event, 0, [0; 32], "a coin that is tossed in the stadium", None, None);
+    Room { lanes: vec![Lane { draw, ..lane }], proof: false, ..standard(event) }
+}
+
+impl Stage {
+    /// Starts everything and pins it.
+    ///
+    /// # Errors
+    /// In words for people.
+    pub async fn set(directory: PathBuf, say: Progress) -> Result<Self> {
+        let setup = Setup {
+            directory: directory.clone(),
+            venue: SampleVenue::Theatre,
+            servers: 1,
+            room: Some(room),
+            tuning: Tuning { limits: counted(), proxies: true, ..Tuning::default() },
+        };
+        let rig = Rig::start(&setup, say).await?;
+        let processes = rig.processes().await;
+        for process in &processes {
+            if !["sandbox", "generator"].contains(&process.name.as_str()) {
+                pin::to_server_core(process.pid)?;
+            }
+        }
+        let keyring = Arc::new(Keyring::new(&rig.shop.secrets.keys)?);
+        let organizer = seed::organizer(&rig.shop.pg, "bench", "Bench").await?;
+        let database_url = rig.database_url().to_owned();
+        Ok(Self { rig, directory, database_url, keyring, organizer, processes })
+    }
+
+    /// The server.
+    pub fn server(&self) -> SocketAddr {
+        self.rig.shop.server_addresses[0]
+    }
+
+    /// Puts events on sale.
+    ///
+    /// # Errors
+    /// If they can't be bought in time.
+    pub async fn stock(&self, name: &str, of: (SampleVenue, usize)) -> Result<Arc<Stock>> {
+        Stock::put_on_sale(&self.rig, self.organizer, name, of).await.map(Arc::new)
+    }
+
+    /// Takes all holds off these events, of which nothing is sold: Redis is built anew.
+    ///
+    /// # Errors
+    /// If an event can't be bought again in time.
+    pub async fn empty(&self, stock: &Stock) -> Result<()> {
+        for event in &stock.events {
+            self.rig.shop.rehydrate(&event.slug).await?;
+        }
+        for event in &stock.events {
+            super::stock::ready(&self.rig, &event.slug).await?;
+        }
+        Ok(())
+    }
+
+    /// Visitors join the waiting room, and can then poll.
+    ///
+    /// # Errors
+    /// If any of them can't.
+    pub async fn join(&self, visitors: u64) -> Result<Arc<Polling>> {
+        let path = format!("/v1/events/{EVENT}/waiting-room");
+        let joining = Arc::new(Joining {
+            keyring: Keyring::new(&self.rig.shop.secrets.keys)?,
+            path: format!("{path}/join"),
+            proofs: Vec::new(),
+            tokens: std::sync::Mutex::default(),
+        });
+        let target = Target { address: self.server(), connections: CONNECTIONS };
+        drive(target, joining.clone(), 0, Until::Count(visitors)).await?;
+        let joining = Arc::into_inner(joining).context("nobody joins any more")?;
+        let tokens = joining.tokens.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        ensure!(tokens.count() as u64 == visitors, "{} have a token", tokens.count());
+        let path = format!("{path}/place");
+        Ok(Arc::new(Polling { tokens: RwLock::new(tokens), path, states: Default::default() }))
+    }
+
+    /// The answer to a poll.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn one_poll(&self, polling: &Polling) -> Result<Vec<u8>> {
+        let mut client = Client::open([127, 0, 0, 1].into(), self.server()).await?;
+        let mut request = Vec::new();
+        polling.write(0, &mut request);
+        Ok(client.ask(&request).await?.body.to_vec())
+    }
+
+    /// Starts the handler that answers JSON of this size.
+    ///
+    /// # Errors
+    /// If it isn't ready in time.
+    pub async fn bare_json(&self, answer: &[u8]) -> Result<BareServer> {
+        let path = self.directory.join("answer.json");
+        std::fs::write(&path, answer)?;
+        let path = path.to_string_lossy().into_owned();
+        bare_server(&["bare", "--answer", &path], bare::PADDED).await
+    }
+
+    /// Starts the handler that does one EVALSHA.
+    ///
+    /// # Errors
+    /// If it isn't ready in time.
+    pub async fn bare_hold(&self, stock: &Stock) -> Result<BareServer> {
+        let ids: Vec<String> = stock.events.iter().map(|event| event.id.to_string()).collect();
+        let (database, redis, events) = (&*self.database_url, self.rig.redis_url(), ids.join(","));
+        let arguments =
+            ["bare-hold", "--database", database, "--redis", redis, "--events", &events];
+        bare_server(&arguments, super::bare_hold::PATH).await
+    }
+
+    /// The audit of everything that was sold: whether it is clean, and what it printed.
+    ///
+    /// # Errors
+    /// If it can't be run.
+    pub async fn audit(&self) -> Result<(bool, String)> {
+        self.rig.shop.run(&["audit"]).await
+    }
+
+    /// Stops everything.
+    ///
+    /// # Errors
+    /// If anything ended badly.
+    pub async fn end(self) -> Result<()> {
+        self.rig.stop().await
+    }
+}
+
+async fn bare_server(arguments: &[&str], path: &str) -> Result<BareServer> {
+    let address = free_addresses(1)?[0];
+    let child = Command::new(std::env::current_exe()?)
+        .args(arguments)
+        .args(["--listen", &address.to_string()])
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let (origin, started) = (Origin::new(address, 1)?, Instant::now());
+    // Any answer will do: a handler for POST refuses this.
+    while origin.ask(path, Ask::default()).await.is_err() {
+        ensure!(started.elapsed() < PATIENCE, "a bare handler doesn't answer");
+        sleep(Duration::from_millis(50)).await;
+    }
+    pin::to_server_core(child.id().context("a bare handler has ended")?)?;
+    Ok(BareServer { _child: child, address })
+}
+
+/// Processor time during a window.
+pub struct Cost {
+    before: Reading,
+    began: Instant,
+}
+
+impl Cost {
+    /// From now on.
+    pub async fn begin(stage: &Stage) -> Self {
+        Self { before: cpu::read(&stage.processes), began: Instant::now() }
+    }
+
+    /// Until now: per unit by process, and whether one of the cores was full.
+    pub async fn end(self, stage: &Stage, unit: &str, count: u64) -> Vec<String> {
+        let took = self.began.elapsed().as_secs_f64();
+        let used = cpu::read(&stage.processes).since(&self.before).used;
+        let (mut parts, mut generator) = (Vec::new(), 0.0);
+        for (process, used) in stage.processes.iter().zip(&used) {
+            let used = used.as_secs_f64();
+            parts.push(format!("{} {:.1}", process.name, used * 1e6 / count.max(1) as f64));
+            if ["sandbox", "generator"].contains(&process.name.as_str()) {
+                generator += used / took;
+            }
+        }
+        let mut notes = vec![format!("µs of processor time per {unit}: {}", parts.join(", "))];
+        if generator > FULL {
+            notes.push(format!(
+                "the generator's core was full ({:.0} %): the figure is a lower bound",
+                generator * 100.0
+            ));
+        }
+        notes
+    }
+}
+
+/// What the figures were measured on.
+pub fn machine() -> serde_json::Value {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    json!({
+        "cores": cores,
+        "processor": model.map(|(_, name)| name),
+        "server_core": pin::SERVER_CORE,
+        "generator_core": pin::GENERATOR_CORE,
+        "durability": { "fsync": true, "synchronous_commit": "on", "full_page_writes": true },
+    })
+}
