@@ -145,6 +145,9 @@ async fn measure(options: &Options, stage: &mut Stage, say: &Progress) -> Result
         contests.push(Contest::set_up(*which, stage).await?);
         figures.push(which.figure());
     }
+    // Else Postgres would tidy up after the imports while something is measured.
+    sqlx::query("VACUUM ANALYZE").execute(&stage.rig.shop.pg).await?;
+    sqlx::query("CHECKPOINT").execute(&stage.rig.shop.pg).await?;
     let length = Duration::from_secs(options.window);
     for round in 1..=options.rounds {
         for (contest, figure) in contests.iter_mut().zip(&mut figures) {

@@ -91,7 +91,7 @@ impl Stock {
 }
 
 /// Every second seat of a row with its right neighbour: bought in any order, no seat is left
-/// alone between others.
+/// alone between others. Where the seats are odd in number, the last three stay.
 fn pairs(listing: &Listing, event: usize) -> Vec<Pair> {
     let mut offers = HashMap::new();
     for offer in &listing.offers {
@@ -101,7 +101,8 @@ fn pairs(listing: &Listing, event: usize) -> Vec<Pair> {
     }
     let seated = listing.stretches.iter().filter(|stretch| stretch.class == Class::Standard);
     let pairs = seated.flat_map(|stretch| {
-        let starts = (stretch.first..stretch.first + stretch.length - 1).step_by(2);
+        let used = stretch.length - if stretch.length % 2 == 1 { 3 } else { 0 };
+        let starts = (stretch.first..stretch.first + used - 1).step_by(2);
         starts.map(move |first| (stretch.level, [first, first + 1]))
     });
     let for_sale = |number: &i32| {
