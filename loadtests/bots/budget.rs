@@ -1,32 +1,60 @@
-//! What an attacker with a fixed budget can have: exact arithmetic with the engine's own rules.
+//! What an attacker has, and what hashes cost.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use onsale::ids::{AccountId, EventId};
 use onsale::keyring::Keyring;
-use onsale::waiting_room::proof::difficulty::{Difficulty, Watch};
+use onsale::waiting_room::proof::difficulty::Difficulty;
 use onsale::waiting_room::proof::{self, ProofConfig, Purpose};
 
-/// Nobody needs more identities than this to take everything.
-const MOST_IDENTITIES: u64 = 2_000_000;
+/// Challenges of a scene are easier by this factor, and their hashes count for as many.
+pub const EASIER: u32 = 1_000;
+/// Joining before the draw is possible for so long, in seconds: what the cores have for proofs.
+pub const WINDOW_S: f64 = 600.0;
 
 /// What an attacker has.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Budget {
     /// Accounts with mailboxes of their own.
     pub accounts: usize,
-    /// Networks of /24.
-    pub networks: u32,
+    /// Networks of /24, each with all of its addresses.
+    pub networks: usize,
     /// Cores for proofs of work.
     pub cores: f64,
     /// Cards to pay with.
     pub cards: usize,
 }
 
-/// The budget of the issue.
+/// The budget of the goal.
 pub const BUDGET: Budget = Budget { accounts: 1_000, networks: 200, cores: 8.0, cards: 200 };
+
+impl Budget {
+    /// A part of each.
+    pub fn part(self, part: f64) -> Self {
+        let of = |whole: usize| (whole as f64 * part).round() as usize;
+        Self {
+            accounts: of(self.accounts),
+            networks: of(self.networks),
+            cores: self.cores * part,
+            cards: of(self.cards),
+        }
+    }
+
+    /// Hashes that the cores do while one can join.
+    pub fn hashes(&self, per_core: f64) -> f64 {
+        self.cores * per_core * WINDOW_S
+    }
+}
+
+/// Proofs as they are configured, but easier, for a process that sees ten minutes' joins in
+/// seconds.
+pub fn easier(mut config: ProofConfig) -> ProofConfig {
+    (config.base, config.max) = (config.base / EASIER, config.max / EASIER);
+    // The load that the crowd would be in its own time is far below what is comfortable.
+    config.comfortable_per_second = 1_000_000;
+    config
+}
 
 /// Hashes per second that one core does, by solving challenges as a native program would.
 pub fn hashes_per_core(keyring: &Keyring, took: Duration) -> f64 {
@@ -43,43 +71,14 @@ pub fn hashes_per_core(keyring: &Keyring, took: Duration) -> f64 {
     hashes / started.elapsed().as_secs_f64()
 }
 
-/// How many anonymous identities that budget joins with, if joining takes a proof and is possible
-/// for so many seconds: the difficulty rises with every challenge, as it does in the engine.
-pub fn anonymous(
-    config: &ProofConfig,
-    budget: &Budget,
-    hashes_per_core: f64,
-    window_s: f64,
-) -> u64 {
-    let watch = Watch::default();
-    let per_s = budget.cores * hashes_per_core;
-    let (mut now_s, mut identities) = (0.0, 0_u64);
-    while identities < MOST_IDENTITIES {
-        let network = u32::try_from(identities % u64::from(budget.networks.max(1))).unwrap_or(0);
-        // 45.x.y.0/24, one after the other.
-        let client = Ipv4Addr::from_bits((45 << 24) | (network << 8) | 1);
-        let Difficulty(hashes) = watch.ask(config, client.into(), 1_000_000 + now_s as i64);
-        now_s += f64::from(hashes) / per_s;
-        if now_s > window_s {
-            break;
-        }
-        identities += 1;
-    }
-    identities
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn more_cores_and_networks_buy_more_and_never_in_proportion_to_nothing() {
-        let config = ProofConfig::default();
-        let with =
-            |cores, networks| anonymous(&config, &Budget { cores, networks, ..BUDGET }, 1e6, 60.0);
-        assert!(with(1.0, 200) < with(8.0, 200));
-        assert!(with(8.0, 1) < with(8.0, 200));
-        // A minute of one core at a million hashes is 1,200 easy proofs, and never more.
-        assert!(with(1.0, 200) <= 1_200);
+    fn a_part_of_the_budget_is_a_part_of_everything() {
+        let tenth = BUDGET.part(0.1);
+        assert_eq!(tenth, Budget { accounts: 100, networks: 20, cores: 0.8, cards: 20 });
+        assert_eq!(BUDGET.hashes(1e6), 4.8e9);
     }
 }

@@ -164,7 +164,8 @@ pub struct Tuning {
 }
 
 impl Default for Tuning {
-    /// No limits per client: all the buyers of a load test come from one address.
+    /// No limits per client: all the buyers of a load test come from one address (and pay with the
+    /// same cards, so none counts for what accounts it pays for).
     fn default() -> Self {
         Self { limits: Limits::none(), proxies: false, more: "" }
     }
@@ -191,6 +192,7 @@ pub fn configure(
          {}\
          [redis]\nprefix = \"{PREFIX}\"\n\
          [log]\nfilter = \"warn\"\n\
+         [suspicion]\naccounts_per_card = 0\n\
          [payments.sandbox]\nurl = \"http://{sandbox}\"\nsecret = \"{}\"\n\
          webhook_secrets = [\"{}\"]\n{}{}{}",
         if tuning.proxies { "trusted_proxies = [\"127.0.0.0/8\"]\n" } else { "" },

@@ -15,6 +15,8 @@ const PRICES: [i64; 7] = [14_900, 11_900, 8_900, 6_900, 4_900, 3_900, 2_900];
 
 /// An event to be made.
 pub struct Seed<'a> {
+    /// Its id, if it is to be a certain one.
+    pub id: Option<EventId>,
     /// Its name in URLs.
     pub slug: &'a str,
     /// What is played.
@@ -42,6 +44,7 @@ impl<'a> Seed<'a> {
     #[must_use]
     pub const fn new(slug: &'a str, manifest: &'a Manifest) -> Self {
         Self {
+            id: None,
             slug,
             name: "A test event",
             description: "",
@@ -150,7 +153,7 @@ pub async fn event(
 }
 
 async fn draft(pg: &PgPool, organizer: OrganizerId, seed: &Seed<'_>) -> anyhow::Result<EventId> {
-    let (event, venue) = (EventId::fresh(), VenueId::fresh());
+    let (event, venue) = (seed.id.unwrap_or_else(EventId::fresh), VenueId::fresh());
     let starts_at = Timestamp::now()
         .checked_add((seed.in_days * 24).hours())
         .context("the event is too far away")?;

@@ -23,6 +23,11 @@ pub struct SuspicionConfig {
     pub cooldown_max_s: u32,
     /// Points on the record that proofs of work are judged by, for each point of suspicion.
     pub proof_points: f64,
+    /// Accounts that may pay with one card at one event. What further ones have paid is given
+    /// back at once and their places are free again; whom an organizer trusts is spared. 0 is no
+    /// limit. The provider must say what card it has charged: the sandbox does, Stripe's events
+    /// don't.
+    pub accounts_per_card: u32,
     /// Most subjects that a process remembers; those with the fewest points go first.
     pub max_subjects: usize,
     /// Told to who is refused: an address to write to, or what helps.
@@ -60,6 +65,7 @@ impl Default for SuspicionConfig {
             cooldown_s: 60,
             cooldown_max_s: 900,
             proof_points: 60.0,
+            accounts_per_card: 2,
             max_subjects: 100_000,
             appeal: "Sign in with a code by e-mail, or pay for what you hold: both make this \
                      shorter. If you think that we are wrong, write to the organizer."

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::store::{self, Sum};
+use super::store::{self, Sum, Use};
 use super::{Reason, Subject, traces};
 use crate::app::App;
-use crate::ids::{EventId, OrderId};
+use crate::ids::{AccountId, EventId, OrderId};
+use crate::payments::settle;
 
 /// What is free of points is counted anew so often, in seconds.
 pub const WINDOW_S: i64 = 600;
@@ -14,6 +15,8 @@ pub const WINDOW_S: i64 = 600;
 const MAX_WAITING: usize = 50_000;
 /// Most orders that wait to be looked up.
 const MAX_ORDERS: usize = 10_000;
+/// The reason of a refund: the card pays for more accounts than it may.
+pub const SAME_CARD: &str = "card_of_many_accounts";
 /// Most counts of what is still free.
 const MAX_TALLIES: usize = 200_000;
 
@@ -174,22 +177,47 @@ async fn whose(app: &App, notes: &[(OrderId, OrderNote)], now_s: i64) -> sqlx::R
             let subject = Subject { kind: super::Kind::Card, id: card };
             app.suspicion.ledger.note(owner.event, subject, Reason::DeclinedCards, now_s);
         }
-        cards.push((owner.event, card, owner.account));
+        let charged = matches!(what, OrderNote::Charged(_)).then_some(*order);
+        cards.push((Use { event: owner.event, card, account: owner.account }, charged));
     }
-    // Who shares a card with many others: each further account counts once.
-    for (event, card, account) in store::new_users(&app.pg, &cards).await? {
-        let subjects = [Subject::account(account), Subject { kind: super::Kind::Card, id: card }];
-        for subject in subjects {
-            app.suspicion.ledger.note(event, subject, Reason::SameCard, now_s);
+    let uses: Vec<Use> = cards.iter().map(|(used, _)| *used).collect();
+    let mut tx = app.pg.begin().await?;
+    let before = store::note_uses(&mut tx, &uses).await?;
+    tx.commit().await?;
+    for ((used, charged), before) in cards.into_iter().zip(before) {
+        let Use { event, card, account } = used;
+        if before.is_one_too_many() {
+            // Who shares a card with many others: each further account counts once.
+            let card = Subject { kind: super::Kind::Card, id: card };
+            for subject in [Subject::account(account), card] {
+                app.suspicion.ledger.note(event, subject, Reason::SameCard, now_s);
+            }
+        }
+        let most = i64::from(app.config.suspicion.accounts_per_card);
+        let over = most > 0 && before.others >= most;
+        if let Some(order) = charged.filter(|_| over) {
+            give_back(app, event, account, order).await;
         }
     }
     Ok(())
 }
 
+/// Gives back what was paid with a card that pays for too many accounts, unless the organizer
+/// trusts this one.
+async fn give_back(app: &App, event: EventId, account: AccountId, order: OrderId) {
+    if app.suspicion.standings.trusts(event, account) {
+        return;
+    }
+    tracing::info!(%event, %order, "the card has paid for too many accounts: giving it back");
+    metrics::counter!("onsale_card_limit_total").increment(1);
+    if let Err(problem) = settle::request_refund(app, order, SAME_CARD).await {
+        tracing::warn!(%order, ?problem, "what a card paid for too many can't be given back");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::AccountId;
 
     #[test]
     fn equal_notes_are_one_sum_and_the_first_may_be_free() {

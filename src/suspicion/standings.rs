@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::config::SuspicionConfig;
 use super::reason::faded;
 use super::store::{self, Changed};
-use super::verdict::{self, Entry, Record, Records, Verdict};
+use super::verdict::{self, Entry, Override, Record, Records, Verdict};
 use super::{ANYWHERE, Kind, Subject, Traces};
 use crate::ids::{AccountId, EventId};
 
@@ -66,6 +66,12 @@ impl Standings {
             }
         }
         record
+    }
+
+    /// Whether an organizer trusts this account.
+    #[must_use]
+    pub fn trusts(&self, event: EventId, account: AccountId) -> bool {
+        self.record(event, Subject::account(account)).decided == Some(Override::Trust)
     }
 
     /// How many are remembered.

@@ -241,33 +241,66 @@ pub async fn owners(pg: &PgPool, orders: &[Uuid]) -> sqlx::Result<HashMap<OrderI
         .collect())
 }
 
-/// Remembers with which accounts cards were used; those that are new to a card which others have
-/// used before, each only once.
+/// An account's use of a card at an event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Use {
+    /// The event.
+    pub event: EventId,
+    /// The card's subject.
+    pub card: Uuid,
+    /// The account.
+    pub account: AccountId,
+}
+
+/// What is known of an account's use of a card.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Before {
+    /// Other accounts that had used it before this one first did.
+    pub others: i64,
+    /// Whether this use is its first.
+    pub is_new: bool,
+}
+
+impl Before {
+    /// Whether somebody shares a card with many others, and that wasn't known.
+    #[must_use]
+    pub fn is_one_too_many(self) -> bool {
+        self.is_new && self.others >= CARD_ACCOUNTS
+    }
+}
+
+/// Remembers with which accounts cards were used, in one transaction. Whoever does that takes
+/// turns, so that each account has its rank among those of a card.
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn new_users(
-    pg: &PgPool,
-    uses: &[(EventId, Uuid, AccountId)],
-) -> sqlx::Result<Vec<(EventId, Uuid, AccountId)>> {
-    let mut many = Vec::new();
-    for (event, card, account) in uses {
-        let row = sqlx::query_scalar!(
-            r#"WITH new AS (
-                   INSERT INTO suspicion_cards (event_id, card, account) VALUES ($1, $2, $3)
-                   ON CONFLICT DO NOTHING RETURNING 1)
-               SELECT (SELECT count(*) FROM suspicion_cards WHERE event_id = $1 AND card = $2)
-                      >= $4 AND EXISTS (SELECT FROM new) AS "one_too_many!""#,
-            event.0,
-            card,
-            account.0,
-            CARD_ACCOUNTS
-        );
-        if row.fetch_one(pg).await? {
-            many.push((*event, *card, *account));
-        }
+pub async fn note_uses(pg: &mut PgConnection, uses: &[Use]) -> sqlx::Result<Vec<Before>> {
+    if uses.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(many)
+    take_turns(&mut *pg).await?;
+    let mut before = Vec::with_capacity(uses.len());
+    for used in uses {
+        // The statement doesn't see its own row: for a new one all others were faster.
+        let row = sqlx::query_as!(
+            Before,
+            r#"WITH new AS (
+                   INSERT INTO suspicion_cards (event_id, card, account, at)
+                   VALUES ($1, $2, $3, clock_timestamp())
+                   ON CONFLICT DO NOTHING RETURNING 1)
+               SELECT EXISTS (SELECT FROM new) AS "is_new!", count(*) AS "others!"
+               FROM suspicion_cards c
+               WHERE c.event_id = $1 AND c.card = $2 AND c.account <> $3
+                 AND NOT EXISTS (SELECT FROM suspicion_cards own
+                                 WHERE own.event_id = $1 AND own.card = $2
+                                   AND own.account = $3 AND own.at < c.at)"#,
+            used.event.0,
+            used.card,
+            used.account.0
+        );
+        before.push(row.fetch_one(&mut *pg).await?);
+    }
+    Ok(before)
 }
 
 /// One subject with its reasons.

@@ -128,7 +128,8 @@ pub struct JoinView {
     responses((status = 200, description = "Your place", body = JoinView),
         (status = 401, description = "No session", body = ProblemBody),
         (status = 403, description = "`access_code`; `proof_needed`: solve a challenge, or sign \
-            in; `proof_invalid`; `sign_in_needed`", body = ProblemBody),
+            in; `proof_invalid`; `sign_in_needed`: the event asks for an account, or too many \
+            have joined from your network without one", body = ProblemBody),
         (status = 404, description = "No such event, or it has no waiting room",
             body = ProblemBody),
         (status = 409, description = "`not_open_yet` (with `joins_at`), `line_closed`, \

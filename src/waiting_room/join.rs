@@ -18,7 +18,7 @@ use crate::access::grant::Grant;
 use crate::app::App;
 use crate::catalog::Promo;
 use crate::db::batch::{Commit, Job, answered};
-use crate::http::limits::{self, SharedLimit};
+use crate::http::limits::{self, SharedLimit, network};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId};
 use crate::suspicion::{self, Reason, Traces};
@@ -233,7 +233,7 @@ async fn is_spent(pg: &PgPool, token: &QueueToken, place: i64) -> sqlx::Result<b
 /// Takes the place that [`look`] allowed.
 ///
 /// # Errors
-/// `proof_needed`, `proof_invalid` or `proof_spent`; `unknown_outcome` or `unavailable`: asking
+/// `proof_needed`, `proof_invalid` or `proof_spent`; `sign_in_needed`; `unknown_outcome` or `unavailable`: asking
 /// again is harmless.
 pub async fn enter(
     app: &Arc<App>,
@@ -248,6 +248,9 @@ pub async fn enter(
         proof::check(app, joiner.client, purpose, payload).await?;
     }
     limits::shared(app, SharedLimit::Joins, &joiner.client.to_string()).await?;
+    if !joiner.signed_in {
+        anonymously(app, event, joiner.client).await?;
+    }
     let known = room.lane(lane).ok_or_else(|| Problem::new(Code::LineClosed))?;
     let in_draw = room.phase(known, app.rooms.now_ms()) == Phase::PreQueue;
     let place = if in_draw { None } else { Some(line::next(app, event, lane).await?) };
@@ -273,6 +276,18 @@ pub async fn enter(
     }
     to_the_back(&app.pg, &old, &token).await?;
     stored(app, event, subject).await?.ok_or_else(|| Problem::new(Code::Unknown))
+}
+
+/// Only so many join from one network without an account: the others sign in first.
+async fn anonymously(app: &App, event: EventId, client: IpAddr) -> Result<(), Problem> {
+    let limit = SharedLimit::AnonymousJoins;
+    let key = format!("{}:{}", event.0.simple(), network::network(client));
+    match limits::shared(app, limit, &key).await {
+        Err(problem) if problem.code == Code::TooManyRequests => {
+            Err(Problem::new(Code::SignInNeeded).detail(limit.message()))
+        }
+        answer => answer.map(drop),
+    }
 }
 
 async fn to_the_back(pg: &PgPool, old: &QueueToken, new: &QueueToken) -> sqlx::Result<()> {

@@ -14,6 +14,7 @@ mod accounts;
 mod audit;
 mod availability;
 mod bad_inputs;
+mod bots;
 mod crowd;
 mod expiry;
 mod faults;

@@ -88,6 +88,13 @@ pub fn prefix(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
+/// The network of an address: whoever has one address of it can easily have all of them.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    prefix(address, if address.is_ipv4() { 24 } else { 48 })
+}
+
 /// The client's address: the peer's, or the last hop's before a trusted proxy.
 ///
 /// Only `X-Forwarded-For` is read, because proxies that append to it leave what clients send in
@@ -212,6 +219,8 @@ mod tests {
         assert_eq!(prefix(ip("2001:db8:1:2:3:4:5:6"), 64), ip("2001:db8:1:2::"));
         assert_eq!(prefix(ip("192.0.2.77"), 24), ip("192.0.2.0"));
         assert_eq!(prefix(ip("192.0.2.77"), 32), ip("192.0.2.77"));
+        assert_eq!(network(ip("::ffff:192.0.2.77")), ip("192.0.2.0"));
+        assert_eq!(network(ip("2001:db8:1:2::1")), ip("2001:db8:1::"));
         assert_eq!(prefix(ip("2001:db8::1"), 0), ip("::"));
         // An IPv4 client of a socket for both is no part of one large IPv6 network.
         assert_eq!(client_address(&[], ip("::ffff:192.0.2.1"), &HeaderMap::new()), ip("192.0.2.1"));

@@ -65,6 +65,8 @@ impl Rate {
 pub enum Key {
     /// Client addresses, IPv6 by prefix.
     Address,
+    /// Networks, IPv4 by /24 and IPv6 by /48, at one event.
+    Network,
     /// Sessions, as their token is shown.
     Session,
     /// Accounts.
@@ -196,6 +198,10 @@ limits! {
         "Mails with a code are on their way; look into the mailbox.";
     /// Joining a waiting room, per address.
     Joins = joins, 20.0, 600, Address, "Too many people join from your network at once.";
+    /// Joining a waiting room without an account, per event and network. Who is over it signs in:
+    /// a mailbox costs more than a proof of work, of which a few cores make thousands.
+    AnonymousJoins = anonymous_joins, 0.005, 50, Network,
+        "Many have joined from your network without an account; sign in, and you can join.";
 }
 
 impl SharedLimit {

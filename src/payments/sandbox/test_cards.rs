@@ -53,7 +53,11 @@ const fn card(number: &'static str, scenario: Scenario, does: &'static str) -> T
     TestCard { number, scenario, does }
 }
 
-/// Every number the page accepts.
+/// Numbers of 16 digits that begin so are approved as well, each a card of its own: see
+/// [`own_card`](super::own_card).
+pub const OWN_CARDS: &str = "40000098";
+
+/// Every number the page shows.
 pub const TEST_CARDS: [TestCard; 17] = [
     card("4242424242424242", Scenario::Approve, "Approved"),
     card("5555555555554444", Scenario::Approve, "Approved (Mastercard)"),

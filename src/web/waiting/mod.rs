@@ -268,6 +268,9 @@ pub async fn join(
             visitor.keep_queue_token(&app, room.event, &token.seal(&app.keyring));
             Ok(visitor.with(see_other(&here(&slug))))
         }
+        Err(problem) if problem.code == Code::SignInNeeded => {
+            Ok(visitor.with(see_other(&format!("/sign-in?next={}", here(&slug)))))
+        }
         Err(problem) => Ok(refused(&app, &sale, &board, visitor, &fields, &problem).await),
     }
 }

@@ -74,6 +74,8 @@ impl Env {
         config.mail.mailbox = true;
         // All buyers of a test come from one address, at once.
         config.limits = Limits::none();
+        // And they pay with the same few cards.
+        config.suspicion.accounts_per_card = 0;
         config.http.unready_ms = 200;
         let pg = onsale::app::connect_postgres(&config).await.expect("Postgres");
         onsale::db::migrate(&pg).await.expect("migrations");

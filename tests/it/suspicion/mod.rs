@@ -6,8 +6,10 @@ use onsale::demo::seed::Seed;
 use onsale::holds::rebuild;
 use onsale::ids::EventId;
 use onsale::orders::drive;
-use onsale::suspicion;
-use onsale::workers::{forget, sweep};
+use onsale::payments::sandbox::own_card;
+use onsale::suspicion::verdict::Override;
+use onsale::suspicion::{self, Subject, store};
+use onsale::workers::{forget, refunds, sweep};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -260,6 +262,43 @@ async fn cards_are_recognised_but_never_kept() {
         let kept = kept.expect("a fingerprint");
         assert!(!BAD_CARD.contains(&kept) && !kept.contains("0002"), "{kept}");
     }
+    shop.end().await;
+}
+
+#[tokio::test]
+async fn a_card_pays_for_so_many_accounts_and_others_get_their_money_back() {
+    let mut env = Env::start().await;
+    env.config.suspicion.accounts_per_card = 2;
+    let shop = Shop::open(env, NEVER_MS).await;
+    let buy = async |buyer: &Buyer, key: &str, places: &[i32], card: &str| {
+        let hold = buyer.hold_places(SHOW, &shop.offer, key, places).await.expect(201);
+        let order = buyer.checkout(SHOW, &hold.id(), "ada@example.org").await.expect(201);
+        buyer.pay(&order, card).await.expect(200);
+        shop.count().await;
+        let status = buyer.order(&hold.id()).await.body["status"].clone();
+        status.as_str().expect("a status").to_owned()
+    };
+    let [ada, bob, eve] = [(); 3].map(|()| shop.server.buyer());
+    let (ada, bob, eve) = (ada.await, bob.await, eve.await);
+    let (card, own) = (GOOD_CARD, own_card(7));
+    assert_eq!(buy(&ada, "k", &[0, 1], card).await, "paid");
+    assert_eq!(buy(&bob, "k", &[2, 3], card).await, "paid");
+    // The third gets the money back, and again; with a card of their own they can buy.
+    assert_eq!(buy(&eve, "k", &[4, 5], card).await, "refund_pending");
+    assert_eq!(buy(&eve, "l", &[8, 9], card).await, "refund_pending");
+    assert_eq!(buy(&eve, "m", &[10, 11], &own).await, "paid");
+    assert_eq!(buy(&ada, "l", &[12, 13], card).await, "paid");
+    while refunds::run_once(&shop.server.server.app).await.expect("refunded") {}
+    shop.count().await;
+    assert_eq!(buy(&bob, "l", &[4, 5], card).await, "paid");
+    // Whom the organizer trusts is spared.
+    let eves: Subject = account_of(&shop, &eve).await.parse().expect("a subject");
+    let mut pg = shop.env.pg.acquire().await.expect("a connection");
+    let trust = Some(Override::Trust);
+    store::decide(&mut pg, shop.event, eves, trust, "").await.expect("decided");
+    drop(pg);
+    shop.count().await;
+    assert_eq!(buy(&eve, "n", &[8, 9], card).await, "paid");
     shop.end().await;
 }
 
