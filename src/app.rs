@@ -86,6 +86,8 @@ pub struct App {
     pub availability: Availability,
     /// Manifests as they are sent, by event: their version and bytes.
     pub manifests: DashMap<EventId, (i64, bytes::Bytes)>,
+    /// Charts as they are sent, by event.
+    pub charts: DashMap<EventId, Arc<crate::web::chart::Packed>>,
     /// Drawer counts of Postgres, by event: when they were counted.
     pub drawers: DashMap<EventId, (std::time::Instant, crate::catalog::http::Drawer)>,
     /// Streams that may be open.
@@ -245,6 +247,7 @@ impl App {
             node: Uuid::now_v7(),
             availability: Availability::default(),
             manifests: DashMap::new(),
+            charts: DashMap::new(),
             drawers: DashMap::new(),
             streams: Arc::new(Semaphore::new(config.http.max_streams)),
             rebuilding: DashMap::new(),

@@ -53,6 +53,9 @@ enum Command {
         /// Sell the arena's tickets to everybody at once.
         #[arg(long)]
         no_waiting_room: bool,
+        /// Put a stadium with 100,000 seats on sale, too.
+        #[arg(long)]
+        stadium: bool,
     },
     /// Serve HTTP and run the workers, until SIGTERM.
     Serve {
@@ -212,6 +215,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             fresh,
             no_crowd,
             no_waiting_room,
+            stadium,
         } => {
             let options = onsale::demo::Options {
                 data_dir,
@@ -221,6 +225,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 fresh,
                 waiting_room: !no_waiting_room,
                 crowd: !no_crowd,
+                stadium,
             };
             cli::demo(options).await.map(done)
         }

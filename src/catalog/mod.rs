@@ -5,6 +5,7 @@
 //! that the hot path reads. A change raises the event's version, and the listing is read anew.
 
 pub mod cache;
+pub mod chart;
 pub mod edit;
 pub mod http;
 pub mod import;

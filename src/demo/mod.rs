@@ -38,6 +38,8 @@ pub struct Options {
     pub waiting_room: bool,
     /// Simulated visitors wait in it.
     pub crowd: bool,
+    /// Put a stadium on sale, too.
+    pub stadium: bool,
 }
 
 /// Runs the demo until Ctrl-C.
@@ -82,6 +84,9 @@ async fn serve(
     let pg = crate::app::connect_postgres(&config).await?;
     db::migrate(&pg).await?;
     seed::demo(&pg, &**say).await?;
+    if options.stadium {
+        seed::stadium(&pg, &**say).await?;
+    }
     pg.close().await;
     say("opening the doors");
     let server = Server::start(config, Some(listener)).await?;

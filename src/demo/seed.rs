@@ -99,6 +99,34 @@ pub async fn demo(pg: &PgPool, say: &(dyn Fn(&str) + Send + Sync)) -> anyhow::Re
     Ok(())
 }
 
+/// A stadium with more than 100,000 seats, for who wants to see a large chart. Made once.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn stadium(pg: &PgPool, say: &(dyn Fn(&str) + Send + Sync)) -> anyhow::Result<()> {
+    let slug = "cup-committee";
+    let known = sqlx::query_scalar!("SELECT id FROM organizers WHERE slug = $1", slug)
+        .fetch_optional(pg)
+        .await?;
+    if known.is_some() {
+        return Ok(());
+    }
+    say("and a stadium with 100,000");
+    let organizer = organizer(pg, slug, "Cup Committee").await?;
+    let stadium = generate::great_stadium();
+    let cup = Seed {
+        name: "Cup Final",
+        description: "One match, one cup.",
+        venue: "Great Stadium",
+        in_days: 40,
+        account_limit: Some(6),
+        return_seconds: 10,
+        ..Seed::new("cup-final", &stadium)
+    };
+    event(pg, organizer, &cup).await?;
+    Ok(())
+}
+
 /// An organizer.
 ///
 /// # Errors

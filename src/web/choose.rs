@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::chart::{self, ChartPage};
 use super::door::{Door, is_about_passes};
 use super::event::{Head, find};
 use super::free::Free;
@@ -47,7 +48,14 @@ struct ChoosePage {
     sections: Vec<SectionItem>,
     form: Entered,
     key: String,
+    /// The chart's form's.
+    picks_key: String,
     alert: Option<Advice>,
+    /// Taken seats, to be asked for once more with leave to hold their equals.
+    others: Vec<i32>,
+    /// The form fields of reduced prices among them.
+    reduced: Vec<(String, u32)>,
+    chart: String,
     grip: Option<Grip>,
     door: Door,
     said: &'static str,
@@ -111,6 +119,12 @@ pub fn fresh_key() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
+/// A refusal, for programs and for people.
+struct Refused {
+    problem: Problem,
+    advice: Advice,
+}
+
 /// Why a visitor comes here.
 #[derive(Deserialize)]
 pub struct ChooseQuery {
@@ -146,17 +160,27 @@ async fn page(
     visitor: &Visitor,
     fields: &Fields,
     key: String,
-    alert: Option<Advice>,
+    refused: Option<&Refused>,
 ) -> ChoosePage {
     let listing = &sale.listing;
     let free = Free::of(app, sale).await;
+    let picked = chart::is_picked(fields);
+    let (key, picks_key) = if picked { (fresh_key(), key) } else { (key, fresh_key()) };
+    let problem = refused.map(|refused| &refused.problem);
+    let taken = picked && problem.is_some_and(|problem| problem.code == Code::PlacesTaken);
+    let chosen = fields.all("place").filter_map(|place| place.parse().ok());
+    let chart = ChartPage::new(app, listing, fields, problem);
     ChoosePage {
         head: Head::new(app, listing, &free),
         levels: offers::cards(listing, &free, fields, app.now()),
         sections: sections(app, listing, &free),
         form: Entered::new(listing, fields),
         key,
-        alert,
+        picks_key,
+        alert: refused.map(|refused| refused.advice.clone()),
+        others: if taken { chosen.collect() } else { Vec::new() },
+        reduced: chart::reduced(listing, fields),
+        chart: chart.json(),
         grip: hold::grip(app, sale, visitor).await,
         door: Door::of(app, sale, visitor).await,
         said: "",
@@ -210,6 +234,7 @@ pub async fn create(
     let wish = match section {
         Some(section) if section.area => wish::area(&sale.listing, &section.code, &fields),
         Some(_) => wish::seats(&app, &sale.listing, &fields),
+        None if chart::is_picked(&fields) => wish::picked(&app, &sale.listing, &fields),
         None => {
             let free = Free::of(&app, &sale).await;
             wish::best(&sale.listing, &free, &fields)
@@ -252,7 +277,8 @@ pub async fn create(
                 .await
         }
         None => {
-            let page = page(&app, &sale, &visitor, &fields, key, Some(advice)).await;
+            let refused = Refused { problem, advice };
+            let page = page(&app, &sale, &visitor, &fields, key, Some(&refused)).await;
             show(status, &page)
         }
     };

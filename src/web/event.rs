@@ -14,9 +14,10 @@ use super::free::Free;
 use super::hold::{self, Grip};
 use super::offers::{self, LevelCard};
 use super::page::{Fields, Oops, show};
+use super::preview::Preview;
 use super::session::Visitor;
 use super::stage::Stage;
-use super::words::When;
+use super::words::{self, When};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::catalog::cache::Sale;
@@ -117,9 +118,14 @@ pub async fn home(
 #[template(path = "event.html")]
 struct EventPage {
     head: Head,
+    preview: Preview,
+    /// When the sale begins, and the server's clock, in milliseconds.
+    begins: Option<(i64, i64)>,
     address: String,
     paragraphs: Vec<String>,
     levels: Vec<LevelCard>,
+    /// The lowest price that can be had now.
+    from: Option<String>,
     grip: Option<Grip>,
     door: Door,
 }
@@ -134,11 +140,19 @@ pub async fn event(
     let free = Free::of(&app, &sale).await;
     let event = &sale.listing.event;
     let text = event.description.split('\n').map(str::trim).filter(|line| !line.is_empty());
+    let head = Head::new(&app, &sale.listing, &free);
+    let clock = |at: jiff::Timestamp| (at.as_millisecond(), app.now().as_millisecond());
+    let levels = offers::cards(&sale.listing, &free, &Fields::none(), app.now());
+    let rows = levels.iter().flat_map(|level| &level.rows).filter(|row| !row.choices.is_empty());
+    let from = rows.map(|row| row.amount).min();
     let page = EventPage {
-        head: Head::new(&app, &sale.listing, &free),
+        from: from.map(|amount| words::price(amount, event.currency)),
+        preview: Preview::new(&app, &sale.listing, &head.stage, &head.when.whole()),
+        begins: head.stage.begins.map(clock),
+        head,
         address: event.venue.address.clone(),
         paragraphs: text.map(str::to_owned).collect(),
-        levels: offers::cards(&sale.listing, &free, &Fields::none(), app.now()),
+        levels,
         grip: hold::grip(&app, &sale, &visitor).await,
         door: Door::of(&app, &sale, &visitor).await,
     };

@@ -6,6 +6,8 @@
 
 mod account;
 pub mod assets;
+mod calendar;
+pub mod chart;
 mod choose;
 mod codes;
 pub mod docs;
@@ -18,6 +20,7 @@ mod lines;
 mod offers;
 mod order;
 pub mod page;
+mod preview;
 pub mod refusals;
 pub mod renewal;
 mod seats;
@@ -49,6 +52,8 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/", get(event::home))
         .route("/events/{slug}", get(event::event))
         .route("/events/{slug}/levels.css", get(levels))
+        .route("/events/{slug}/calendar.ics", get(calendar::calendar))
+        .route("/events/{slug}/chart", get(chart::chart))
         .route("/events/{slug}/choose", get(choose::choose))
         .route("/events/{slug}/sections/{code}", get(section::section))
         .route("/events/{slug}/holds", post(choose::create).get(up))

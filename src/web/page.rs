@@ -193,8 +193,8 @@ pub fn dressed(app: &App, mut response: Response) -> Response {
         let provider = origin(&app.config.payments.sandbox.url);
         let policy = format!(
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
-             connect-src 'self'; form-action 'self' {provider}; base-uri 'none'; \
-             frame-ancestors 'none'"
+             manifest-src 'self'; connect-src 'self'; form-action 'self' {provider}; \
+             base-uri 'none'; frame-ancestors 'none'"
         );
         if let Ok(policy) = HeaderValue::try_from(policy) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);

@@ -18,12 +18,14 @@ pub struct Stage {
     pub open: bool,
     /// Whether they may be chosen later: worth waiting for.
     pub waits: bool,
+    /// When the sale begins, if that is known and still to come.
+    pub begins: Option<Timestamp>,
 }
 
 impl Stage {
     const fn new(word: &'static str, badge: &'static str, open: bool) -> Self {
         let over = matches!(word.as_bytes(), b"closed" | b"cancelled");
-        Self { word, badge, text: String::new(), open, waits: !over }
+        Self { word, badge, text: String::new(), open, waits: !over, begins: None }
     }
 
     fn saying(self, text: impl Into<String>) -> Self {
@@ -66,7 +68,8 @@ impl Stage {
         match (open, next) {
             (false, Some(next)) => {
                 let when = When::new(next, &event.venue.time_zone).whole();
-                Self::new("announced", "Soon", false).saying(format!("Sale begins {when}."))
+                let soon = Self::new("announced", "Soon", false);
+                Self { begins: Some(next), ..soon.saying(format!("Sale begins {when}.")) }
             }
             (false, None) => Self::of_status(EventStatus::Closed),
             (true, _) if sold_out => Self::new("sold-out", "Sold out", true).saying(

@@ -1,5 +1,6 @@
 //! From a form to what is asked to be held.
 
+use super::chart;
 use super::free::Free;
 use super::offers;
 use super::page::Fields;
@@ -74,6 +75,25 @@ pub fn area(listing: &Listing, code: &str, fields: &Fields) -> Result<Wish, Prob
             (wanted > 0).then(|| WishLine { area, quantity: Some(wanted), ..line(offer) })
         })
         .collect();
+    if lines.is_empty() { Err(nothing_chosen()) } else { Ok(wish(lines, fields)) }
+}
+
+/// What was chosen on the chart: seats and units of areas, together.
+///
+/// # Errors
+/// See [`seats`].
+pub fn picked(app: &App, listing: &Listing, fields: &Fields) -> Result<Wish, Problem> {
+    let mut lines = Vec::new();
+    if fields.all("place").next().is_some() {
+        lines = seats(app, listing, fields)?.lines;
+    }
+    for section in listing.sections.iter().filter(|section| section.area) {
+        lines.extend(offers::public(listing).filter_map(|offer| {
+            let wanted = fields.number(&chart::area_field(section, offer));
+            let area = Some(section.code.clone());
+            (wanted > 0).then(|| WishLine { area, quantity: Some(wanted), ..line(offer) })
+        }));
+    }
     if lines.is_empty() { Err(nothing_chosen()) } else { Ok(wish(lines, fields)) }
 }
 

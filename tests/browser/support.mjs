@@ -1,12 +1,14 @@
 // Buyers with a browser: each has a context of their own, and every complaint of it is kept.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 // Where a server with the demo's events runs: `onsale demo --ready-file` writes it.
 export const BASE = (process.env.BASE_URL ?? "http://127.0.0.1:8080").replace(/\/$/, "");
 const ARTIFACTS = new URL("./artifacts/", import.meta.url).pathname;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PATIENCE_MS = 10_000;
 
 export const SIZES = {
@@ -138,6 +140,19 @@ export async function tabTo(page, selector, most = 200) {
     if (await page.evaluate((s) => document.activeElement?.matches(s) ?? false, selector)) return;
   }
   assert.fail(`${selector} can't be reached with the Tab key`);
+}
+
+// Nothing that axe finds: WCAG 2.2 A and AA, and what axe calls best practice.
+export async function judge({ page }, name) {
+  // Pages that end a form's way are judged when they have come to rest.
+  await page.waitForLoadState("load");
+  // Not as a script of the page, which its policy forbids.
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html.slice(0, 160)} (${nodes.length})`);
+  });
+  assert.deepEqual(found, [], name);
 }
 
 // Runs in the page: texts that people with weak eyes can't read.

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import {
-  CARDS, buyer, checkOut, content, hasTickets, launch, payBy, poorContrasts, shot,
+  CARDS, buyer, checkOut, content, hasTickets, judge, launch, payBy, poorContrasts, shot,
 } from "./support.mjs";
 
 const ROOM = "/events/aurora/waiting-room";
@@ -75,6 +75,7 @@ test("from the event to the line in two presses; a reload keeps the place", asyn
   assert.equal(now.lane, before.lane);
   if (before.place) assert.equal(now.place, before.place);
   assert.deepEqual(await page.evaluate(poorContrasts), []);
+  await judge(ada, "waiting room");
 });
 
 test("without a pass the way to the seats leads to the waiting room", async () => {

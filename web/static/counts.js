@@ -5,7 +5,7 @@ import { Live } from "./live.js";
 // So few are worth a colour.
 const FEW = 20;
 
-function write(name, code, free) {
+export function write(name, code, free) {
   const selector = `[data-${name}="${CSS.escape(code)}"]`;
   for (const element of document.querySelectorAll(selector)) {
     element.textContent = free === 0 ? "none left" : `${free} left`;

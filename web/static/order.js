@@ -35,3 +35,9 @@ async function look() {
 }
 
 if (root && "moving" in root.dataset) setTimeout(look, wait);
+
+const print = document.querySelector("[data-print]");
+if (print) {
+  print.hidden = false;
+  print.addEventListener("click", () => globalThis.print());
+}

@@ -22,8 +22,12 @@ addEventListener("pageshow", () => {
 });
 
 function clock(seconds) {
-  const rest = String(seconds % 60).padStart(2, "0");
-  return `${Math.floor(seconds / 60)}:${rest}`;
+  const two = (number) => String(number).padStart(2, "0");
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 100) return `${minutes}:${two(seconds % 60)}`;
+  const days = Math.floor(minutes / 1440);
+  const hours = `${two(Math.floor(minutes / 60) % 24)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+  return days > 0 ? `${days} d ${hours}` : hours;
 }
 
 function count(element) {

@@ -8,7 +8,7 @@ mod stadium;
 mod theatre;
 
 pub use arena::{ARENA_CAPACITY, FLOOR_CAPACITY, arena};
-pub use stadium::{STADIUM_CAPACITY, stadium};
+pub use stadium::{GREAT_STADIUM_CAPACITY, STADIUM_CAPACITY, great_stadium, stadium};
 pub use theatre::{THEATRE_CAPACITY, theatre};
 
 use super::Level;

@@ -6,6 +6,9 @@ use super::oval::{Oval, RowPlace, Tier};
 /// How many places [`stadium`] has.
 pub const STADIUM_CAPACITY: u64 = 80_000;
 
+/// How many places [`great_stadium`] has at least.
+pub const GREAT_STADIUM_CAPACITY: u64 = 100_000;
+
 const CLUB: LevelIndex = LevelIndex(0);
 const LOWER_SIDE: LevelIndex = LevelIndex(1);
 const MIDDLE: LevelIndex = LevelIndex(2);
@@ -49,6 +52,18 @@ const UPPER_TIER: Tier = Tier {
     platform: None,
 };
 
+/// Where the great stadium goes on.
+const TOP_TIER: Tier = Tier {
+    first_code: 401,
+    name: "Top tier",
+    sections: 64,
+    out_m: 72.0,
+    rows: 22,
+    row_pitch_m: 0.8,
+    seat_pitch_m: 0.5,
+    platform: None,
+};
+
 /// A stadium of [`STADIUM_CAPACITY`] seats with 6 price levels.
 #[must_use]
 pub fn stadium() -> Manifest {
@@ -73,6 +88,15 @@ pub fn stadium() -> Manifest {
         ]),
         sections,
     }
+}
+
+/// The same with a fourth tier: [`GREAT_STADIUM_CAPACITY`] seats or more.
+#[must_use]
+pub fn great_stadium() -> Manifest {
+    let mut manifest = stadium();
+    let view = |_: Point| Attributes::NONE;
+    manifest.sections.extend(TOP_TIER.build(&OVAL, |_| Some(UPPER), view));
+    Manifest { name: "Great Stadium".to_owned(), ..manifest }
 }
 
 /// Whether the section runs along the pitch.

@@ -20,6 +20,14 @@ fn count(manifest: &Manifest, attribute: Attributes) -> usize {
 }
 
 #[test]
+fn a_great_stadium_is_a_stadium_with_more_seats() {
+    let great = great_stadium();
+    assert!(great.capacity() >= GREAT_STADIUM_CAPACITY, "{}", great.capacity());
+    assert!(great.validate().is_ok());
+    assert!(min_seat_distance_m(&great) > 0.4);
+}
+
+#[test]
 fn capacities_are_as_documented() {
     for (manifest, capacity) in venues() {
         assert_eq!(manifest.capacity(), capacity, "{}", manifest.name);
