@@ -204,6 +204,9 @@ pub struct StripeSettings {
 pub struct Mail {
     /// `smtp://…` or `smtps://…`; empty: mails are kept in the mailbox.
     pub smtp_url: String,
+    /// A PEM file with certificates of authorities that the relay's certificate may come from,
+    /// beside the public ones; empty: only those.
+    pub smtp_authorities: String,
     /// Sender.
     pub from: String,
     /// Shows mails at `/mailbox`: for the demo and tests, never in production.
@@ -330,7 +333,12 @@ impl Default for SandboxSettings {
 
 impl Default for Mail {
     fn default() -> Self {
-        Self { smtp_url: String::new(), from: "Tickets <tickets@localhost>".into(), mailbox: false }
+        Self {
+            smtp_url: String::new(),
+            smtp_authorities: String::new(),
+            from: "Tickets <tickets@localhost>".into(),
+            mailbox: false,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::http::extract::{Body, Buyer, Path};
 use crate::http::limits::{self, Client, SharedLimit};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, OfferId};
+use crate::suspicion::{self, Reason, Traces};
 use crate::waiting_room::Room;
 
 /// A code as it was typed.
@@ -128,7 +129,11 @@ pub async fn access(
     let hashes = code::hashes(&app.keyring, event, &normal);
     let email = proven_email(app, account).await?;
     let redeemed = store::redeem(&app.pg, event, &hashes, account, email.as_deref()).await?;
-    let redeemed = redeemed.ok_or_else(refused)?;
+    let Some(redeemed) = redeemed else {
+        let traces = Traces::from_address(app, client.0);
+        suspicion::note(app, event, account, traces, Reason::CodesGuessed);
+        return Err(refused());
+    };
     // A set that was made a moment ago may not be known here yet.
     let sale = match sale.listing.code_set(redeemed.set) {
         Some(_) => sale,

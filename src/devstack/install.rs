@@ -1,5 +1,6 @@
 //! The command that installs a missing server on the machine, and running it if told to.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,11 +9,14 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::Progress;
-use super::error::{DevstackError, Result};
+use super::error::{DevstackError, NOT_INSTALLED, Result};
 use super::programs::Kind;
 
 /// A person may have to type a password.
 const INSTALL_LIMIT: Duration = Duration::from_secs(600);
+
+/// For so many seconds `apt-get` waits for another one.
+const PATIENCE: &str = "DPkg::Lock::Timeout=60";
 
 /// Package clients, what installs with them, and their names for Postgres and Redis.
 const CLIENTS: [(&str, &str, &str, &str); 5] = [
@@ -39,7 +43,21 @@ pub(super) async fn run(kind: Kind, progress: &Progress) -> Result<()> {
         Kind::Postgres => "postgresql",
         Kind::Redis => "redis-server",
     };
-    let mut words = vec!["apt-get", "install", "-y", package];
+    // Somebody else may be installing something.
+    let install = ["-o", PATIENCE, "install", "-y", package];
+    match apt_get(&install, progress).await {
+        // A fresh machine has no lists of packages, and old lists name packages that are gone.
+        Err(error @ DevstackError::Command { .. }) if !error.is_not_installed() => {
+            apt_get(&["update"], progress).await?;
+            apt_get(&install, progress).await
+        }
+        answer => answer,
+    }
+}
+
+async fn apt_get(arguments: &[&str], progress: &Progress) -> Result<()> {
+    let mut words = vec!["apt-get"];
+    words.extend(arguments);
     if !rustix::process::geteuid().is_root() {
         words.insert(0, "sudo");
     }
@@ -57,6 +75,9 @@ pub(super) async fn run(kind: Kind, progress: &Progress) -> Result<()> {
     match timeout(INSTALL_LIMIT, child).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(failed(status.to_string())),
+        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
+            Err(failed(NOT_INSTALLED.to_owned()))
+        }
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(DevstackError::TimedOut { what: words.join(" "), seconds: limit }),
     }

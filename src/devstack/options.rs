@@ -30,7 +30,7 @@ pub struct Options {
     pub share: Sharing,
     /// Told what is being done.
     pub progress: Progress,
-    /// Whether a server that can be neither found nor fetched may be installed by `apt-get`.
+    /// Whether servers that are missing are installed with `apt-get` instead of being fetched.
     pub install: bool,
     /// Passes over servers installed on the machine; what is fetched is then used.
     pub ignore_system: bool,

@@ -1,4 +1,4 @@
-//! Which server programs there are: on the machine, fetched earlier, or fetched now.
+//! Which server programs there are: on the machine, fetched earlier, fetched or installed now.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,8 @@ pub(super) struct Candidate {
     pub(super) libraries: Vec<PathBuf>,
 }
 
-/// Finds the program on the machine, among those fetched earlier, or fetches it. An existing
-/// cluster demands the major version that created it.
+/// Finds the program on the machine, among those fetched earlier, or fetches it, or installs it
+/// if told to. An existing cluster demands the major version that created it.
 pub(super) async fn find_or_fetch(
     kind: Kind,
     options: &Options,
@@ -86,16 +86,9 @@ pub(super) async fn find_or_fetch(
     if let Some(program) = search.first_usable(present).await {
         return Ok(program);
     }
-    let _fetching = lock_fetching(&programs, kind.label()).await?;
-    let fetched = wheels::fetch(kind, &programs, &options.progress).await;
-    if let Some(program) = search.usable(fetched).await {
-        return Ok(program);
-    }
-    let fetched = apt::fetch(kind, &programs, &options.progress).await;
-    if let Some(program) = search.usable(fetched).await {
-        return Ok(program);
-    }
     if options.install {
+        // Both servers are looked for at once, and `apt-get` runs once at a time.
+        let _installing = lock_fetching(&programs, "apt-get").await?;
         match install::run(kind, &options.progress).await {
             Err(error) => search.refuse(error.to_string()),
             Ok(()) => {
@@ -104,6 +97,16 @@ pub(super) async fn find_or_fetch(
                 }
             }
         }
+        return Err(search.give_up());
+    }
+    let _fetching = lock_fetching(&programs, kind.label()).await?;
+    let fetched = wheels::fetch(kind, &programs, &options.progress).await;
+    if let Some(program) = search.usable(fetched).await {
+        return Ok(program);
+    }
+    let fetched = apt::fetch(kind, &programs, &options.progress).await;
+    if let Some(program) = search.usable(fetched).await {
+        return Ok(program);
     }
     Err(search.give_up())
 }

@@ -84,6 +84,9 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
             crate::access::grant::ACCESS_HEADER,
+            crate::waiting_room::http::QUEUE_HEADER,
+            crate::waiting_room::http::PASS_HEADER,
+            HeaderName::from_static(crate::suspicion::traces::HEADER),
         ])
         .expose_headers([
             header::ETAG,

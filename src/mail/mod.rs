@@ -200,11 +200,11 @@ pub trait Mailer: Send + Sync + 'static {
 /// Checks the settings without connecting to anything.
 ///
 /// # Errors
-/// What is wrong with `mail.from` or `mail.smtp_url`.
+/// What is wrong with `mail.from`, `mail.smtp_url` or the file of `mail.smtp_authorities`.
 pub fn check(config: &config::Mail) -> anyhow::Result<()> {
     config.from.parse::<Correspondent>().map_err(|_| Unbuildable::Sender)?;
     if !config.smtp_url.is_empty() {
-        smtp::address::Address::parse(&config.smtp_url)?;
+        Smtp::new(&config.smtp_url, &config.smtp_authorities)?;
     }
     Ok(())
 }
@@ -218,5 +218,5 @@ pub fn mailer(config: &config::Mail, pg: &PgPool) -> anyhow::Result<Arc<dyn Mail
     if config.smtp_url.is_empty() {
         return Ok(Arc::new(Mailbox::new(pg.clone())));
     }
-    Ok(Arc::new(Smtp::new(&config.smtp_url)?))
+    Ok(Arc::new(Smtp::new(&config.smtp_url, &config.smtp_authorities)?))
 }

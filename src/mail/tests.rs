@@ -287,7 +287,8 @@ fn kinds_are_the_outboxs() {
 #[test]
 fn settings_are_checked_without_showing_the_password() {
     let settings = |from: &str, smtp_url: &str| {
-        check(&config::Mail { from: from.into(), smtp_url: smtp_url.into(), mailbox: false })
+        let (from, smtp_url) = (from.into(), smtp_url.into());
+        check(&config::Mail { from, smtp_url, ..config::Mail::default() })
     };
     settings(FROM, "").unwrap();
     settings("tickets@shop.example", "smtps://me:hush@relay.example").unwrap();

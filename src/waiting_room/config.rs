@@ -20,9 +20,13 @@ pub struct WaitingRoom {
     pub poll_max_s: u32,
     /// Checkouts that take longer slow the admission down, in milliseconds.
     pub slow_checkout_ms: u64,
-    /// Where beacons are fetched, with `{round}` in it, such as a drand relay; the answer is JSON
-    /// with a `randomness`. Empty: organizers enter them.
+    /// Where beacons are fetched, with `{round}` in it, such as
+    /// `https://api.drand.sh/CHAIN/public/{round}`. The answer is JSON as drand's relays give it:
+    /// that `round`, its `signature`, and the `randomness` that is the signature's SHA-256.
+    /// Empty: organizers enter them.
     pub beacon_url: String,
+    /// How long it may take to answer, in milliseconds; it is asked again until it does.
+    pub beacon_within_ms: u64,
     /// Proof of work on joining.
     pub proof: ProofConfig,
 }
@@ -41,6 +45,10 @@ impl WaitingRoom {
             self.beacon_url.is_empty() || self.beacon_url.contains("{round}"),
             "waiting_room.beacon_url: needs {round}",
         );
+        check(
+            (100..=60_000).contains(&self.beacon_within_ms),
+            "waiting_room.beacon_within_ms: 100 to 60000",
+        );
     }
 }
 
@@ -54,6 +62,7 @@ impl Default for WaitingRoom {
             poll_max_s: 30,
             slow_checkout_ms: 1_000,
             beacon_url: String::new(),
+            beacon_within_ms: 5_000,
             proof: ProofConfig::default(),
         }
     }

@@ -4,10 +4,15 @@
 //! the run of Redis that it was made in: after a restart, even one that brings old data back, and
 //! after FLUSHALL there is no counter, and the next number is the first above everything that
 //! was ever reserved. Numbers are lost that way, never given twice, and they never fall.
+//!
+//! One of all that find the reserve empty makes the next; the others wait a moment. If all made
+//! one, all but one would be lost, and the line would be full of numbers that are nobody's.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use rand::Rng;
 use redis::Value;
 
 use super::store;
@@ -19,7 +24,9 @@ use crate::redis::scripts;
 use crate::redis::{Redis, Trouble};
 
 /// How often a number may be refused because the reserve ran out meanwhile.
-const MAX_TRIES: u32 = 5;
+const MAX_TRIES: u32 = 20;
+/// How long who reserves is waited for, on average.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Subjects in one call that counts them.
 const COUNT_AT_ONCE: usize = 1_000;
 /// Subjects that may wait to be counted; more are not counted, which makes estimates too low.
@@ -43,11 +50,20 @@ pub struct Counted {
 pub async fn next(app: &App, event: EventId, lane: i16) -> Result<i64, Problem> {
     let link = app.redis.link().ok_or_else(|| Problem::new(Code::Rebuilding))?;
     let keys = LaneKeys::new(&app.redis.prefix, event, lane, &link.run_id);
-    let mut reserved = None::<(i64, i64)>;
+    let room = app.rooms.known(event);
+    let mut ceiling = room.and_then(|room| room.lane(lane).map(|lane| lane.ceiling));
+    let mut reserved = None::<i64>;
     for _ in 0..MAX_TRIES {
-        let (first, ceiling) = reserved.take().unwrap_or((0, 0));
-        let (first, ceiling) = (first.to_string(), ceiling.to_string());
-        let args: [&[u8]; 2] = [first.as_bytes(), ceiling.as_bytes()];
+        // What is reserved is read before Redis is asked: who finds nothing there, and nothing
+        // reserved since, has to reserve. Others wait for who does.
+        let before = match ceiling.take() {
+            Some(ceiling) => ceiling,
+            None => store::ceiling(&app.pg, event, lane).await?,
+        };
+        let most = app.config.waiting_room.reserve;
+        let (first, end) = reserved.take().map_or((0, 0), |first| (first, first + most));
+        let (first, end) = (first.to_string(), end.to_string());
+        let args: [&[u8]; 2] = [first.as_bytes(), end.as_bytes()];
         let reply =
             app.redis.eval(&link.run_id, &scripts::NUMBER, &[&*keys.numbers], &args).await?;
         if let [Value::BulkString(word), Value::BulkString(number)] = &*reply
@@ -57,9 +73,14 @@ pub async fn next(app: &App, event: EventId, lane: i16) -> Result<i64, Problem> 
             let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
             return number.ok_or_else(|| Problem::internal("a place in line is no number"));
         }
-        let most = app.config.waiting_room.reserve;
-        let first = store::reserve(&app.pg, event, lane, most).await?;
-        reserved = Some((first, first + most));
+        reserved = store::reserve(&app.pg, event, lane, before, most).await?;
+        match reserved {
+            Some(first) => ceiling = Some(first + most),
+            None => {
+                let pause = PAUSE.mul_f64(rand::rng().random_range(0.5..1.5));
+                tokio::time::sleep(pause).await;
+            }
+        }
     }
     Err(Problem::new(Code::Unavailable).detail("too many are joining at this instant"))
 }

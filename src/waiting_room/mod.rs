@@ -23,6 +23,7 @@ pub mod draw;
 pub mod http;
 pub mod join;
 pub mod line;
+pub mod movement;
 pub mod passes;
 pub mod poll;
 pub mod proof;

@@ -240,19 +240,41 @@ pub async fn put_beacon(
     Ok(done.rows_affected() == 1)
 }
 
-/// Reserves numbers for late-comers: they are the caller's from the returned one on.
+/// The end of what is reserved of late-comers' numbers.
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn reserve(pg: &PgPool, event: EventId, lane: i16, most: i64) -> sqlx::Result<i64> {
+pub async fn ceiling(pg: &PgPool, event: EventId, lane: i16) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
-        r#"UPDATE waiting_lanes SET ceiling = ceiling + $3 WHERE event_id = $1 AND lane = $2
-           RETURNING ceiling - $3 AS "first!""#,
+        "SELECT ceiling FROM waiting_lanes WHERE event_id = $1 AND lane = $2",
         event.0,
-        lane,
-        most
+        lane
     )
     .fetch_one(pg)
+    .await
+}
+
+/// Reserves numbers for late-comers, if nobody has since the ceiling was read: they are the
+/// caller's from the returned one on.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn reserve(
+    pg: &PgPool,
+    event: EventId,
+    lane: i16,
+    ceiling: i64,
+    most: i64,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        r#"UPDATE waiting_lanes SET ceiling = ceiling + $4
+           WHERE event_id = $1 AND lane = $2 AND ceiling = $3 RETURNING ceiling - $4 AS "first!""#,
+        event.0,
+        lane,
+        ceiling,
+        most
+    )
+    .fetch_optional(pg)
     .await
 }
 

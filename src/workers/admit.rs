@@ -1,5 +1,6 @@
 //! The admission controller: whom to call next, in every waiting room, by one process at a time.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
@@ -10,6 +11,7 @@ use crate::ids::EventId;
 use crate::waiting_room::board::{self, ahead};
 use crate::waiting_room::controller::{self, Decision, Seen, decide, share_out};
 use crate::waiting_room::line::{self, Counted};
+use crate::waiting_room::movement::{caught_up, lost, moved, skip};
 use crate::waiting_room::store::{self, Advance};
 use crate::waiting_room::{DRAWN, Lane, Phase, Room};
 
@@ -17,15 +19,15 @@ use crate::waiting_room::{DRAWN, Lane, Phase, Room};
 const REPORT_LIVES_S: f64 = 5.0;
 /// A decision is logged when its bound changes, and at least so often while people are called.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// A beacon must answer within this.
-const BEACON_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the controller of a room remembers: lost with its process, without harm.
 #[derive(Debug, Default)]
 pub struct Memory {
     logged: Option<(Instant, controller::Bound)>,
     /// Fractions of people, by lane.
-    carried: std::collections::HashMap<i16, f64>,
+    carried: HashMap<i16, f64>,
+    /// The ceilings of lanes for which Redis had no counter at the last look.
+    uncounted: HashMap<i16, i64>,
 }
 
 /// Moves every line as far as it may. Never more to do at once.
@@ -73,10 +75,6 @@ async fn report(app: &App) -> sqlx::Result<()> {
 /// # Errors
 /// If Postgres fails.
 pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem> {
-    // Before the lock: nobody outside is asked inside a transaction, and the first value stays.
-    if let Some(room) = app.rooms.get(event).await? {
-        beacons(app, &room).await?;
-    }
     let mut connection = app.pg.acquire().await?;
     let mut tx = connection.begin().await?;
     let elapsed = sqlx::query_scalar!(
@@ -113,42 +111,6 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     tell(event, &seen, &decision, called, &mut memory);
     app.admissions.insert(event, memory);
     Ok(Some(decision))
-}
-
-/// Fetches what is to be mixed in, where the operator has said from whom.
-async fn beacons(app: &App, room: &Room) -> Result<(), Problem> {
-    let template = &app.config.waiting_room.beacon_url;
-    let now_ms = app.rooms.now_ms();
-    for lane in &room.lanes {
-        let due = !lane.draw.is_drawn() && room.phase(lane, now_ms) == Phase::Drawing;
-        let (Some(round), true) = (lane.draw.beacon_round, due && !template.is_empty()) else {
-            continue;
-        };
-        let url = template.replace("{round}", &round.to_string());
-        match tokio::time::timeout(BEACON_WITHIN, fetch(&url)).await {
-            Ok(Ok(beacon)) => {
-                store::put_beacon(&app.pg, room.event, lane.number, &beacon).await?;
-                tracing::info!(event = %room.event, lane = lane.number, beacon, "a draw was made");
-            }
-            Ok(Err(error)) => tracing::warn!(%error, "the beacon can't be fetched"),
-            Err(late) => tracing::warn!(%late, "the beacon can't be fetched"),
-        }
-    }
-    Ok(())
-}
-
-#[derive(serde::Deserialize)]
-struct Beacon {
-    randomness: String,
-}
-
-pub(super) async fn fetch(url: &str) -> anyhow::Result<String> {
-    let answer = reqwest::get(url).await?.error_for_status()?;
-    let beacon: Beacon = answer.json().await?;
-    let plain = (16..=256).contains(&beacon.randomness.len())
-        && beacon.randomness.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    anyhow::ensure!(plain, "the beacon is no plain text");
-    Ok(beacon.randomness)
 }
 
 /// Everything that the decision depends on.
@@ -253,8 +215,15 @@ fn advance(
     memory: &mut Memory,
 ) -> Vec<Advance> {
     let now_ms = app.rooms.now_ms();
-    let mut advances: Vec<Advance> =
-        room.lanes.iter().zip(counts).map(|(lane, counted)| caught_up(lane, *counted)).collect();
+    let mut advances = Vec::with_capacity(room.lanes.len());
+    for (lane, counted) in room.lanes.iter().zip(counts) {
+        let mut now = caught_up(lane, *counted);
+        let lost = counted.and_then(|counted| lost(lane, counted, &mut memory.uncounted));
+        if let Some(lost) = lost {
+            skip(&mut now, lane.numbered, lost, room.phase(lane, now_ms) == Phase::Open);
+        }
+        advances.push(now);
+    }
     let waiting: Vec<(f64, f64)> = room
         .lanes
         .iter()
@@ -282,53 +251,6 @@ fn advance(
         now.called += called;
     }
     advances
-}
-
-/// The lane with what Redis has counted since.
-fn caught_up(lane: &Lane, counted: Option<Counted>) -> Advance {
-    let mut now = Advance {
-        lane: lane.number,
-        serving: lane.serving,
-        called: lane.called,
-        joined: lane.joined,
-        joined_base: lane.joined_base,
-        numbered: lane.numbered,
-    };
-    let Some(counted) = counted else { return now };
-    // A count that fell was begun anew: Redis was lost. What it had counted stays.
-    let since = lane.joined - lane.joined_base;
-    if counted.joined + since / 10 < since {
-        now.joined_base = lane.joined;
-    }
-    now.joined = lane.joined.max(now.joined_base + counted.joined);
-    if counted.next > 0 {
-        now.numbered = now.numbered.max(counted.next);
-        // Numbers that were lost with Redis are nobody's: the line doesn't stop for them.
-        if lane.numbered < counted.first && now.serving >= lane.numbered {
-            now.serving = now.serving.max(counted.first);
-        }
-    }
-    now
-}
-
-/// How far `people` move a line in which `waiting` wait: where to, and about how many that calls.
-fn moved(now: &Advance, people: f64, waiting: f64) -> (i64, f64) {
-    let mut serving = now.serving;
-    let mut called = 0.0;
-    if serving < DRAWN {
-        let left = (DRAWN - serving) as f64 / DRAWN as f64 * now.joined as f64;
-        // The last one of the draw, or nobody in it: the late-comers are next.
-        if left - people < 0.5 {
-            called = left.max(0.0);
-            serving = DRAWN;
-        } else {
-            let step = people / now.joined.max(1) as f64 * DRAWN as f64;
-            return (serving + step as i64, people);
-        }
-    }
-    let whole = (people - called).floor().max(0.0).min(waiting) as i64;
-    let to = (serving + whole).min(now.numbered.max(serving));
-    (to, called + (to - serving) as f64)
 }
 
 /// Forgets calls whose turns are over, but for the last of them in each lane: it knows how many

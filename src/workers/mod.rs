@@ -4,6 +4,7 @@
 //! harmless twice.
 
 pub mod admit;
+pub mod beacons;
 pub mod compare;
 pub mod forget;
 pub mod hang;
@@ -28,6 +29,9 @@ use crate::orders::{drive, mirror};
 /// server that has gone silent and would wait for ever.
 const GIVEN_UP_AFTER: Duration = Duration::from_mins(5);
 
+/// How often a beacon that is due is asked for.
+const BEACONS_EVERY: Duration = Duration::from_secs(1);
+
 /// How often what is over is forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
@@ -40,6 +44,7 @@ pub fn start(app: &Arc<App>) {
     let compare_every = Duration::from_secs(workers.compare_s);
     let admit_every = Duration::from_millis(app.config.waiting_room.admit_ms);
     spawn(app, "admit", admit_every, |app| async move { admit::run_once(&app).await });
+    spawn(app, "beacons", BEACONS_EVERY, |app| async move { beacons::run_once(&app).await });
     spawn(app, "sweep", sweep_every, |app| async move { sweep::run_once(&app).await });
     spawn(app, "deadlines", poll, |app| async move { drive::run_once(&app).await });
     spawn(app, "mirror", poll, |app| async move { mirror::run_once(&app).await });

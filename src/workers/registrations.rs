@@ -1,16 +1,13 @@
-//! Presale registrations after they closed: beacons, places, outcomes, mails.
+//! Presale registrations after their draws: places, outcomes, mails.
 //!
 //! Each step is one bounded transaction under the registration's lock, and begins with what no
 //! step has done yet. So any process may die anywhere, and any other goes on: nobody gets two
 //! codes, and nobody none.
 
-use std::time::Duration;
-
 use futures::stream::{self, StreamExt};
 use sqlx::Connection;
 use uuid::Uuid;
 
-use super::admit;
 use crate::access::code;
 use crate::app::App;
 use crate::ids::{AccountId, EventId};
@@ -29,8 +26,6 @@ const OUTCOMES: i64 = 1_000;
 /// Mails that one look sends, and at once.
 const MAILS: i64 = 32;
 const AT_ONCE: usize = 8;
-/// A beacon must answer within this.
-const BEACON_WITHIN: Duration = Duration::from_secs(5);
 /// Seconds for which a mail is nobody else's; see the outbox.
 const LEASE_S: f64 = 330.0;
 /// Seconds until the second try, doubled with each up to the bound.
@@ -48,29 +43,12 @@ const MAX_PROBLEM_CHARS: usize = 500;
 pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
     let mut more = false;
     for registration in store::read(&app.pg, None, None, true).await? {
-        more |= if registration.draw.is_drawn() {
-            step(app, &registration).await?
-        } else {
-            fetch_beacon(app, &registration).await?
-        };
+        // Those without a beacon wait for `workers::beacons`, or for their organizer.
+        if registration.draw.is_drawn() {
+            more |= step(app, &registration).await?;
+        }
     }
     Ok(send_due(app).await? || more)
-}
-
-/// Fetches what is to be mixed in, where the operator has said from whom.
-async fn fetch_beacon(app: &App, registration: &Registration) -> sqlx::Result<bool> {
-    let template = &app.config.waiting_room.beacon_url;
-    let Some(round) = registration.draw.beacon_round.filter(|_| !template.is_empty()) else {
-        return Ok(false);
-    };
-    let url = template.replace("{round}", &round.to_string());
-    let why = match tokio::time::timeout(BEACON_WITHIN, admit::fetch(&url)).await {
-        Ok(Ok(beacon)) => return store::put_beacon(&app.pg, registration.id, &beacon).await,
-        Ok(Err(error)) => error.to_string(),
-        Err(late) => late.to_string(),
-    };
-    tracing::warn!(registration = %registration.id, why, "the beacon can't be fetched");
-    Ok(false)
 }
 
 /// One step of a draw, unless another process has it. True if there may be another.

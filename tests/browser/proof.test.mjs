@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
-import { BASE, buyer, content, launch } from "./support.mjs";
+import { buyer, content, launch } from "./support.mjs";
+import { known, solvedByWidget } from "./widget.mjs";
 
 const EVENT = "the-seagull";
 const CHALLENGE = `/v1/events/${EVENT}/waiting-room/challenge`;
@@ -13,15 +12,6 @@ const CHALLENGE = `/v1/events/${EVENT}/waiting-room/challenge`;
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser?.close());
-
-// A buyer whose pages know them, as they do whoever has held a place.
-async function known(options) {
-  const ada = await buyer(browser, options);
-  const answer = await ada.context.request.post("/v1/sessions");
-  const { token, account } = await answer.json();
-  await ada.context.addCookies([{ name: "onsale_session", value: token, url: BASE }]);
-  return { ...ada, account };
-}
 
 // What the server computes too: the hash is right, and what it signed came back as it was.
 function solves(payload, challenge, account) {
@@ -45,7 +35,7 @@ async function scripts(page) {
 
 describe("our solver", () => {
   test("solves what the server asks, under the pages' policy", async () => {
-    const ada = await known();
+    const ada = await known(browser);
     const proof = (await scripts(ada.page)) + "proof.js";
     const [challenge, payload] = await ada.page.evaluate(async ([proof, path]) => {
       const { solve } = await import(proof);
@@ -102,38 +92,8 @@ describe("our solver", () => {
 });
 
 test("ALTCHA's widget, unmodified, solves it under the pages' policy", async () => {
-  const ada = await known();
-  const { page, context } = ada;
-  const policy = (await context.request.get("/")).headers()["content-security-policy"];
-  assert.match(policy, /script-src 'self'/);
-  const dist = createRequire(import.meta.url).resolve("altcha/external").replace(/external\/[^/]+$/, "");
-  const files = {
-    "altcha.js": readFileSync(`${dist}external/altcha.js`),
-    "altcha.css": readFileSync(`${dist}external/altcha.css`),
-    "sha.js": readFileSync(`${dist}workers/sha.js`),
-    "setup.js": `import "./altcha.js";
-      $altcha.algorithms.set("SHA-256", () => new Worker("/altcha/sha.js"));`,
-  };
-  const kind = { js: "text/javascript", css: "text/css" };
-  await context.route("**/altcha/*", (route) => {
-    const name = new URL(route.request().url()).pathname.split("/").pop();
-    if (name === "page") {
-      return route.fulfill({
-        contentType: "text/html",
-        headers: { "content-security-policy": policy },
-        body: `<!doctype html><link rel="stylesheet" href="/altcha/altcha.css">
-          <script type="module" src="/altcha/setup.js"></script>
-          <form><altcha-widget challenge="${CHALLENGE}" auto="onload"></altcha-widget></form>`,
-      });
-    }
-    return route.fulfill({ contentType: kind[name.split(".").pop()], body: files[name] });
-  });
-  const answered = page.waitForResponse((answer) => answer.url().endsWith(CHALLENGE));
-  await page.goto("/altcha/page");
-  const challenge = await (await answered).json();
-  const field = page.locator("input[name=altcha]");
-  await field.waitFor({ state: "attached", timeout: 60_000 });
-  await page.waitForFunction(() => document.querySelector("input[name=altcha]")?.value, null, { timeout: 60_000 });
-  solves(await field.inputValue(), challenge, ada.account);
+  const ada = await known(browser);
+  const { payload, challenge } = await solvedByWidget(ada, CHALLENGE);
+  solves(payload, challenge, ada.account);
   await content(ada);
 });

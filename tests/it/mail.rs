@@ -1,12 +1,15 @@
 //! Mail: once per order and kind, whatever the relay does.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use onsale::demo::seed::Seed;
 use onsale::workers::outbox;
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::smtp_fake::{Fault, SmtpFake};
+use self::smtp_fake::{AUTHORITY, Fault, Guard, SmtpFake};
 use crate::support::{Answer, Buyer, Env, TestServer, hall};
 
 #[path = "../support/smtp_fake.rs"]
@@ -246,5 +249,69 @@ async fn a_process_that_stops_leaves_its_mails_to_others_at_once() {
     assert_eq!(relay.taken().len(), 1);
     one.stop().await;
     two.stop().await;
+    env.end().await;
+}
+
+/// Lines that were logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_in_the_log_and_the_mail_leaves_once_it_is_right() {
+    let credentials = Some(("shop", "right"));
+    let relay = SmtpFake::guarded(Guard { starttls: true, credentials }).await;
+    let url = |password| {
+        format!("smtp://shop:{password}@localhost:{}?tls=required", relay.address.port())
+    };
+    let mut env = Env::start().await;
+    env.config.mail.smtp_url = url("wr0ng");
+    AUTHORITY.clone_into(&mut env.config.mail.smtp_authorities);
+    env.config.validate().expect("a good configuration");
+    env.event(&Seed::new("show", &hall(2, 8, 0))).await;
+    let server = env.server().await;
+    let id = paid(&server.buyer().await, "a", "ada@example.org").await;
+    let lines = Lines::default();
+    let log = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone()).finish();
+    {
+        // This thread runs the whole test: what the worker says is heard.
+        let _heard = tracing::subscriber::set_default(subscriber);
+        work(&server).await;
+    }
+    let said = lines.text();
+    assert!(said.contains("mails have to wait") && said.contains("535"), "{said}");
+    let (_, tries, sent, problem) = mails(&env).await.remove(0);
+    let problem = problem.expect("a reason");
+    assert_eq!((tries, sent), (1, false));
+    assert!(problem.contains("535 ") || problem.contains("(535)"), "{problem}");
+    assert!(!said.contains("wr0ng") && !problem.contains("wr0ng"));
+    server.stop().await;
+
+    env.config.mail.smtp_url = url("right");
+    let server = env.server().await;
+    make_due(&env).await;
+    work(&server).await;
+    assert_eq!(mails(&env).await, [("paid".to_owned(), 2, true, None)]);
+    let taken = relay.taken().remove(0);
+    assert!(taken.encrypted && taken.data.contains(&id), "{taken:?}");
+    assert!(relay.in_clear().iter().all(|line| line.starts_with("EHLO") || line == "STARTTLS"));
+    server.stop().await;
     env.end().await;
 }

@@ -7,6 +7,7 @@
 pub mod address;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,9 +16,11 @@ use futures::future::BoxFuture;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use thiserror::Error as ThisError;
 use tokio::time::timeout;
 
 use self::address::{Address, BadUrl, Security};
+use self::trust::BadAuthorities;
 use super::{Mail, Mailer, NotSent};
 
 /// Connections that are kept while nobody uses them.
@@ -44,9 +47,21 @@ impl Default for Patience {
     }
 }
 
+/// Why a relay can't be used as configured.
+#[derive(Debug, ThisError)]
+pub enum Unusable {
+    /// Its URL is wrong.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// Who may vouch for it isn't to be read.
+    #[error(transparent)]
+    Authorities(#[from] BadAuthorities),
+}
+
 /// A relay.
 pub struct Smtp {
     address: Address,
+    tls: TlsParameters,
     patience: Patience,
     idle: Mutex<Vec<Connection>>,
 }
@@ -58,13 +73,15 @@ struct Connection {
 }
 
 impl Smtp {
-    /// The relay at this URL; see [`Address::parse`]. Connects when there is something to send.
+    /// The relay at this URL; see [`Address::parse`] and [`trust::parameters`]. Connects when
+    /// there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the URL.
-    pub fn new(url: &str) -> Result<Self, BadUrl> {
+    /// What is wrong with the URL, or with the file of authorities.
+    pub fn new(url: &str, authorities: &str) -> Result<Self, Unusable> {
         let address = Address::parse(url)?;
-        Ok(Self { address, patience: Patience::default(), idle: Mutex::default() })
+        let tls = trust::parameters(&address.host, authorities)?;
+        Ok(Self { address, tls, patience: Patience::default(), idle: Mutex::default() })
     }
 
     /// The same with other bounds.
@@ -116,12 +133,11 @@ impl Smtp {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
         let Address { host, port, security, credentials, hello } = &self.address;
-        let tls = || TlsParameters::new(host.clone());
-        let first = if *security == Security::Tls { Some(tls()?) } else { None };
+        let first = (*security == Security::Tls).then(|| self.tls.clone());
         let at = (host.as_str(), *port);
         let mut wire = AsyncSmtpConnection::connect_tokio1(at, None, hello, first, None).await?;
         if *security == Security::StartTls {
-            wire.starttls(tls()?, hello).await?;
+            wire.starttls(self.tls.clone(), hello).await?;
         }
         if let Some(credentials) = credentials {
             wire.auth(DEFAULT_MECHANISMS, credentials).await?;

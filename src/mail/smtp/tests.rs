@@ -10,7 +10,7 @@ use lettre::Message;
 use lettre::message::MultiPart;
 use tokio::net::TcpListener;
 
-use self::smtp_fake::{Fault, SmtpFake};
+use self::smtp_fake::{AUTHORITY, Fault, Guard, SmtpFake};
 use super::{MAX_IDLE, MAX_MAILS, Patience, Smtp};
 use crate::ids::OrderId;
 use crate::mail::{Kind, Mail, Mailer, NotSent, Topic};
@@ -33,7 +33,7 @@ fn mail(to: &str) -> Mail {
 
 async fn start() -> (SmtpFake, Smtp) {
     let fake = SmtpFake::start().await;
-    let smtp = Smtp::new(&fake.url()).unwrap().patient(PATIENCE);
+    let smtp = Smtp::new(&fake.url(), "").unwrap().patient(PATIENCE);
     (fake, smtp)
 }
 
@@ -116,15 +116,86 @@ async fn a_closed_port_is_trouble_of_the_relays() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());
     drop(listener);
-    let smtp = Smtp::new(&url).unwrap().patient(PATIENCE);
+    let smtp = Smtp::new(&url, "").unwrap().patient(PATIENCE);
     assert!(matches!(smtp.send(&mail("ada@example.org")).await, Err(NotSent::Later(_))));
 }
 
+/// A relay that wants to know us, and what it is called in URLs.
+async fn guarded(starttls: bool, login: &str) -> (SmtpFake, String) {
+    let guard = Guard { starttls, credentials: Some(("shop", "h\u{fc}sh")) };
+    let fake = SmtpFake::guarded(guard).await;
+    let url = format!("smtp://{login}@localhost:{}/us?tls=required", fake.address.port());
+    (fake, url)
+}
+
+/// A good name and password, as in a URL.
+const LOGIN: &str = "shop:h%C3%BCsh";
+
+async fn refused(url: &str, authorities: &str) -> String {
+    let smtp = Smtp::new(url, authorities).unwrap();
+    let sent = smtp.send(&mail("ada@example.org")).await;
+    let Err(NotSent::Later(why)) = sent else { panic!("{sent:?}") };
+    assert!(smtp.idle.lock().unwrap().is_empty());
+    assert!(!why.contains("h\u{fc}sh") && !why.contains("h%C3%BCsh"), "{why}");
+    why
+}
+
 #[tokio::test]
-async fn starttls_is_not_done_without() {
-    let fake = SmtpFake::start().await;
-    let url = format!("smtp://{}?tls=required", fake.address);
-    let smtp = Smtp::new(&url).unwrap().patient(PATIENCE);
-    assert!(matches!(smtp.send(&mail("ada@example.org")).await, Err(NotSent::Later(_))));
+async fn with_starttls_only_the_first_words_can_be_read_on_the_way() {
+    let (fake, url) = guarded(true, LOGIN).await;
+    let smtp = Smtp::new(&url, AUTHORITY).unwrap();
+    for _ in 0..2 {
+        smtp.send(&mail("ada@example.org")).await.unwrap();
+    }
+    // It takes none from who hasn't signed in.
+    assert!(fake.taken().len() == 2 && fake.taken().iter().all(|taken| taken.encrypted));
+    assert_eq!(fake.in_clear(), ["EHLO us", "STARTTLS"]);
+}
+
+#[tokio::test]
+async fn without_starttls_neither_password_nor_mail_is_sent() {
+    // As if somebody on the way had taken the offer out.
+    let (fake, url) = guarded(false, LOGIN).await;
+    let why = refused(&url, AUTHORITY).await;
+    assert!(why.contains("STARTTLS"), "{why}");
+    assert_eq!(fake.in_clear(), ["EHLO us"]);
     assert!(fake.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_relay_that_nobody_vouches_for_learns_nothing() {
+    let (fake, url) = guarded(true, LOGIN).await;
+    let why = refused(&url, "").await;
+    assert!(why.to_lowercase().contains("certificate"), "{why}");
+    // Nor does one whose certificate is good, but somebody else's.
+    let why = refused(&url.replace("localhost", "127.0.0.1"), AUTHORITY).await;
+    assert!(why.to_lowercase().contains("certificate"), "{why}");
+    assert_eq!(fake.in_clear(), ["EHLO us", "STARTTLS", "EHLO us", "STARTTLS"]);
+    assert!(fake.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_trouble_to_be_seen_to_and_no_mails_fault() {
+    let (fake, url) = guarded(true, "shop:hush").await;
+    let why = refused(&url, AUTHORITY).await;
+    assert!(why.contains("535") && why.contains("out of reach"), "{why}");
+    assert!(fake.taken().is_empty());
+}
+
+#[test]
+fn authorities_are_checked_before_anything_is_sent() {
+    let file = |name: &str| format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
+    let check = |file: &str| match Smtp::new("smtps://relay.example", file) {
+        Ok(_) => panic!("{file} has authorities"),
+        Err(error) => error.to_string(),
+    };
+    for (name, what) in [
+        ("tls/nowhere.pem", "can't be read"),
+        ("manifests/small-hall.csv", "no certificate"),
+        ("tls/relay.key", "no certificate"),
+        ("tls/no-certificate.pem", "a certificate that is none"),
+    ] {
+        let error = check(&file(name));
+        assert!(error.contains("mail.smtp_authorities") && error.contains(what), "{error}");
+    }
 }

@@ -22,7 +22,10 @@ struct Door {
 
 impl Door {
     async fn open() -> Self {
-        let env = Env::start().await;
+        Self::of(Env::start().await).await
+    }
+
+    async fn of(env: Env) -> Self {
         env.event(&Seed::new("show", &hall(6, 20, 0))).await;
         let server = env.server().await;
         let me = organizer(&env, &server.url).await;

@@ -3,14 +3,19 @@
 use std::collections::HashSet;
 
 use onsale::waiting_room::draw::{Claim, verify};
-use onsale::workers::registrations;
+use onsale::workers::{beacons, registrations};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Door, hold, redeem};
 use crate::accounts::signed_in;
-use crate::support::{Answer, Buyer};
+use crate::support::process::free_address;
+use crate::support::relay::{self, Manner, Relay};
+use crate::support::{Answer, Buyer, Env};
+
+/// The beacon's round, where it is fetched.
+const ROUND: i64 = 12;
 
 /// Registers somebody.
 async fn register(buyer: &Buyer, path: &str) -> Answer {
@@ -26,7 +31,8 @@ impl Door {
     /// A registration for these many winners; its path for buyers.
     async fn registration(&self, set: &str, winners: i32) -> String {
         let body = json!({"name": "Fans first", "code_set": set, "winners": winners,
-                          "closes_at": "2090-01-01T00:00:00Z", "beacon_name": "a coin"});
+                          "closes_at": "2090-01-01T00:00:00Z", "beacon_name": "a coin",
+                          "beacon_round": ROUND});
         let made = self.post("registrations", "r", body.clone()).await.expect(201);
         let again = self.post("registrations", "r", body).await.expect(200);
         assert_eq!(made.id(), again.id());
@@ -294,6 +300,38 @@ async fn fewer_people_than_places_all_win_and_nobody_is_an_answer_too() {
     assert_eq!(door.mails().await.len(), 20);
     let all = door.me.get("/v1/events/show/registrations").await.expect(200).body;
     assert_eq!(all.as_array().unwrap().len(), 2);
+    door.close().await;
+}
+
+#[tokio::test]
+async fn a_beacon_is_fetched_once_registering_is_over_and_only_the_right_one_draws() {
+    let address = free_address();
+    let mut env = Env::start().await;
+    env.config.waiting_room.beacon_url = relay::template(address);
+    let door = Door::of(env).await;
+    let relay = Relay::open(address).await;
+    let set = door.set("fans", json!({})).await;
+    let path = door.registration(&set, 1).await;
+    let ada = door.person("ada@example.org").await;
+    register(&ada, &path).await.expect(201);
+    let app = &door.server.server.app;
+    beacons::run_once(app).await.unwrap();
+    assert_eq!(relay.asked(), 0, "one can still register");
+    door.over().await;
+    for manner in [Manner::OtherRound, Manner::OtherValue, Manner::Broken] {
+        relay.is(manner);
+        beacons::run_once(app).await.unwrap();
+        door.work().await;
+        assert_eq!(door.me.get(&path).await.expect(200).body["beacon"], Value::Null, "{manner:?}");
+    }
+    relay.is(Manner::Good);
+    beacons::run_once(app).await.unwrap();
+    beacons::run_once(app).await.unwrap();
+    assert_eq!(relay.asked(), 4);
+    door.work().await;
+    let drawn = door.me.get(&path).await.expect(200).body;
+    assert_eq!(drawn["beacon"], relay::said(ROUND)["randomness"]);
+    assert_eq!((&drawn["phase"], &drawn["won"]), (&json!("drawn"), &json!(1)));
     door.close().await;
 }
 

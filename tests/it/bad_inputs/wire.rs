@@ -1,9 +1,11 @@
 //! HTTP itself: what comes before any handler.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use onsale::http::limits::table::Rate;
 use reqwest::Method;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -141,6 +143,61 @@ async fn methods_routes_and_origins() {
     }
     let null = shop.request("GET", "/v1/events").header("origin", "null").send().await.unwrap();
     assert_eq!(null.headers().get("access-control-allow-origin"), None);
+    shop.close(0).await;
+}
+
+/// All headers that the document names in requests, and all in answers, in lower case.
+/// Webhooks don't come from pages.
+fn documented(document: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    let lower = |name: &str| name.to_ascii_lowercase();
+    // Tokens and JSON bodies are no parameters in such a document.
+    let mut sent: BTreeSet<String> = ["authorization", "content-type"].map(lower).into();
+    let mut told = BTreeSet::new();
+    for operation in document["paths"].as_object().expect("paths").values() {
+        for operation in operation.as_object().expect("operations").values() {
+            if operation["tags"] == json!(["webhooks"]) {
+                continue;
+            }
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let headers = parameters.filter(|parameter| parameter["in"] == "header");
+            sent.extend(headers.map(|header| lower(header["name"].as_str().expect("a name"))));
+            for answer in operation["responses"].as_object().expect("answers").values() {
+                let headers = answer["headers"].as_object().into_iter().flatten();
+                told.extend(headers.map(|(name, _)| lower(name)));
+            }
+        }
+    }
+    (sent, told)
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_send_and_read_every_documented_header() {
+    const ORIGIN: &str = "https://shop.example";
+    let shop = Shop::open_with(|config| config.http.cors_origins = vec![ORIGIN.into()]).await;
+    let document = shop.request("GET", "/openapi.json").send().await.expect("an answer");
+    let (sent, told) = documented(&document.json().await.expect("JSON"));
+    let known = ["onsale-pass", "onsale-queue", "onsale-device", "onsale-access", "if-none-match"];
+    assert!(known.iter().all(|name| sent.contains(*name)), "{sent:?}");
+    let listed = |answer: &reqwest::Response, name: &str| -> BTreeSet<String> {
+        let list = answer.headers()[name].to_str().expect("text").to_ascii_lowercase();
+        list.split(',').map(|name| name.trim().to_owned()).collect()
+    };
+    let preflight = shop.request("OPTIONS", "/v1/events/show/holds").header("origin", ORIGIN);
+    let asked: Vec<&str> = sent.iter().map(String::as_str).collect();
+    let preflight = preflight
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", asked.join(","));
+    let answer = preflight.send().await.expect("an answer");
+    let allowed = listed(&answer, "access-control-allow-headers");
+    let missing: Vec<_> = sent.difference(&allowed).collect();
+    assert!(missing.is_empty(), "not allowed: {missing:?}");
+    let simple = shop.request("GET", "/v1/events").header("origin", ORIGIN).send().await;
+    let exposed = listed(&simple.expect("an answer"), "access-control-expose-headers");
+    // Browsers show these to everybody.
+    let safe = ["content-type", "content-length", "cache-control"];
+    let seen = |name: &String| exposed.contains(name) || safe.contains(&name.as_str());
+    let hidden: Vec<_> = told.iter().filter(|name| !seen(name)).collect();
+    assert!(hidden.is_empty(), "not exposed: {hidden:?}");
     shop.close(0).await;
 }
 

@@ -4,6 +4,7 @@ pub mod bank;
 pub mod buyer;
 pub mod process;
 pub mod proxy;
+pub mod relay;
 pub mod shopper;
 pub mod stage;
 

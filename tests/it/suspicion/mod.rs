@@ -1,5 +1,6 @@
 //! Who holds and never pays: shorter holds, then a wait, with reasons and a way out.
 
+mod door;
 mod organizer;
 
 use onsale::demo::seed::Seed;

@@ -178,10 +178,10 @@ async fn a_missed_turn_comes_once_more_and_then_one_joins_again() {
         poll(&buyer, &token).await.expect(200).body["state"].clone()
     };
     assert_eq!(earlier(0).await, "your_turn");
-    assert_eq!(earlier(121).await, "second_chance");
+    assert_eq!(earlier(130).await, "second_chance");
     assert_eq!(exchange(&buyer, &token).await.expect(409).body["state"], "second_chance");
     assert_eq!(earlier(240).await, "your_turn");
-    assert_eq!(earlier(120).await, "missed");
+    assert_eq!(earlier(130).await, "missed");
     assert_eq!(exchange(&buyer, &token).await.expect(409).body["state"], "missed");
     let back = join_with(&buyer, json!({"token": token})).await.expect(200);
     assert_ne!(super::token(&back), token);

@@ -1,11 +1,15 @@
 //! The waiting room on the real stack.
 
+mod beacon;
 mod journey;
 mod lanes;
 mod losing;
+mod phases;
+mod processes;
 mod steering;
 
 use onsale::catalog::edit::Edit;
+use onsale::catalog::manifest::Manifest;
 use onsale::demo::seed::Seed;
 use onsale::ids::EventId;
 use onsale::waiting_room::{Lane, LaneKind, Room, draw::Draw, standard, store};
@@ -28,8 +32,11 @@ impl Venue {
     }
 
     async fn on(env: Env, change: impl FnOnce(&mut Room)) -> Self {
-        let hall = hall(4, 10, 20);
-        let event = env.event(&Seed::new("show", &hall)).await;
+        Self::of(env, &hall(4, 10, 20), change).await
+    }
+
+    async fn of(env: Env, hall: &Manifest, change: impl FnOnce(&mut Room)) -> Self {
+        let event = env.event(&Seed::new("show", hall)).await;
         let server = env.server().await;
         let venue = Self { env, event, server };
         let mut room = Room { proof: false, ..standard(event) };
@@ -51,13 +58,19 @@ impl Venue {
         app.rooms.refresh(&[self.event]).await.expect("read");
     }
 
-    /// Ends joining the draws, and makes them.
-    async fn draw(&self) {
+    /// Ends joining the draws.
+    async fn shut(&self) {
         let app = &self.server.server.app;
         let mut edit = Edit::begin(app, self.event).await.expect("the event");
         store::open_now(edit.pg(), self.event).await.expect("opened");
         edit.commit(app).await.expect("stored");
         app.rooms.refresh(&[self.event]).await.expect("read");
+    }
+
+    /// Ends joining the draws, and makes them.
+    async fn draw(&self) {
+        self.shut().await;
+        let app = &self.server.server.app;
         let room = app.rooms.known(self.event).expect("a room");
         for lane in &room.lanes {
             let put = store::put_beacon(&self.env.pg, self.event, lane.number, "heads").await;
