@@ -1,84 +1,76 @@
-//! surge: sells a venue out, with everybody coming at once, and proves that nothing was sold
+//! surge: rehearses an onsale with everybody coming at once, and proves that nothing was sold
 //! twice. See README.md in this directory.
 
 mod attack;
 mod bench;
 mod bots;
-mod buyers;
 mod rig;
+mod run;
+mod scenario;
+mod screen;
 mod shop;
+mod sold_out;
 mod verdict;
+mod visitors;
 mod waiting;
 mod wire;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, Subcommand, ValueEnum};
-use onsale::cli::SampleVenue;
-use onsale::serve::stop_signal;
+use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use self::buyers::{Coming, Crowd, Drawer, Gone};
-use self::rig::cpu::{self, Reading};
-use self::rig::{EVENT, Rig, Setup, Tuning};
-use self::shop::Shop;
-use self::verdict::tally::Tallies;
-use self::verdict::{Facts, Report};
-use self::wire::{Ask, Origin};
+use self::run::Playing;
+use self::scenario::{LIBRARY, Scenario};
+use self::verdict::compare::compare;
+use self::verdict::html;
+use self::verdict::summary::{Summary, VERSION};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Orders and holds may take so long to come to rest once buyers are gone.
-const REST_WITHIN: Duration = Duration::from_secs(90);
-/// How often it is looked whether they have.
-const REST_EVERY: Duration = Duration::from_millis(250);
-/// Beyond the time in which buyers may come: setting up, finishing, coming to rest, the audit.
-const MARGIN: Duration = Duration::from_mins(10);
-
-/// Sells a venue out to buyers who all come at once, through several server processes on a
-/// private Postgres (fsync on) and Redis, then audits every invariant.
+/// Rehearses an onsale: plays scenarios of visitors against server processes on a private Postgres
+/// (fsync on) and Redis, then audits every invariant.
 #[derive(Parser)]
 #[command(name = "surge", max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// What is sold out.
-    #[arg(value_enum, default_value = "arena")]
-    venue: SampleVenue,
-    /// Buyers per second, at random moments; they don't wait for each other nor for answers.
-    #[arg(long, default_value_t = 2_000.0)]
-    rate: f64,
-    /// Buyers who come at most.
-    #[arg(long, default_value_t = 1_000_000)]
-    buyers: u64,
-    /// Seconds for which buyers come at most.
-    #[arg(long, default_value_t = 300)]
-    seconds: u64,
-    /// Server processes.
-    #[arg(long, default_value_t = 2)]
-    servers: usize,
-    /// Connections to each process at most; who finds none free waits, which counts.
-    #[arg(long, default_value_t = 512)]
-    connections: usize,
-    /// Names the schedule and the buyers; by default another one each time.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Also write the figures into this file, as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where data and logs go; by default in the build directory.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    sold_out: sold_out::Options,
 }
 
-/// What else it can do.
 #[derive(Subcommand)]
 enum Command {
+    /// Plays a scenario.
+    Run(RunOptions),
+    /// Lists the scenarios that come with the program.
+    Scenarios {
+        /// Prints this one's text, to begin one's own with.
+        name: Option<String>,
+    },
+    /// Draws the report of an earlier run again.
+    Report {
+        /// The run's JSON summary.
+        summary: PathBuf,
+        /// Where the report goes; by default beside the summary.
+        #[arg(long)]
+        html: Option<PathBuf>,
+    },
+    /// Compares runs: fails if B got worse by more than the figures wobble.
+    Compare {
+        /// JSON summaries before, separated by commas.
+        #[arg(value_delimiter = ',', required = true, num_args = 1)]
+        a: Vec<PathBuf>,
+        /// JSON summaries after, separated by commas.
+        #[arg(value_delimiter = ',', required = true, num_args = 1)]
+        b: Vec<PathBuf>,
+    },
     /// Puts a million visitors into one waiting room and measures joins, polls and memory.
     Waiting(waiting::Options),
     /// Bots against people: who gets the tickets, with and without the defences.
@@ -93,8 +85,40 @@ enum Command {
     BareHold(bench::bare_hold::Options),
 }
 
+/// How a scenario is played.
+#[derive(Args)]
+struct RunOptions {
+    /// One of `surge scenarios`, or a file.
+    scenario: String,
+    /// Another seed than the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Another number of visitors than the scenario's.
+    #[arg(long)]
+    visitors: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Where everything goes.
+#[derive(Args)]
+struct Output {
+    /// Also write the summary into this file, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Also write the report into this file, as HTML.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Where data and logs go; by default in the build directory.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Plain lines, also on a terminal.
+    #[arg(long)]
+    plain: bool,
+}
+
 fn main() -> ExitCode {
-    let mut arguments = Arguments::parse();
+    let arguments = Arguments::parse();
     // Threads inherit the core that they are pinned to, so this comes before the runtime.
     if matches!(arguments.command, Some(Command::Bench(_)))
         && let Err(error) = bench::pin::this_thread()
@@ -102,29 +126,12 @@ fn main() -> ExitCode {
         eprintln!("surge: {error:#}");
         return ExitCode::FAILURE;
     }
-    let done = tokio::runtime::Runtime::new().context("no runtime").and_then(|runtime| {
-        runtime.block_on(async {
-            match arguments.command.take() {
-                Some(Command::Waiting(options)) => waiting::run(options).await,
-                Some(Command::Bots(options)) => attack::run(options).await,
-                Some(Command::Bench(options)) => bench::run(options).await,
-                Some(Command::Bare(options)) => waiting::bare::run(options).await,
-                Some(Command::BareHold(options)) => bench::bare_hold::run(options).await,
-                None => run(arguments).await.map(|report| {
-                    println!("{report}");
-                    report.passed
-                }),
-            }
-        })
-    });
+    let done = tokio::runtime::Runtime::new()
+        .context("no runtime")
+        .and_then(|runtime| runtime.block_on(dispatch(arguments)));
     match done {
-        Ok(passed) => {
-            if passed {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("surge: {error:#}");
             ExitCode::FAILURE
@@ -132,121 +139,85 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<Report> {
-    check(&arguments)?;
-    raise_descriptor_limit();
-    let say = progress();
-    let directory = directory(arguments.data_dir.as_ref())?;
-    let setup = Setup {
-        directory,
-        venue: arguments.venue,
-        servers: arguments.servers,
-        room: None,
-        tuning: Tuning::default(),
+/// Whether it passed.
+async fn dispatch(arguments: Arguments) -> Result<bool> {
+    let Some(command) = arguments.command else {
+        let (scenario, output) = arguments.sold_out.scenario()?;
+        return play(scenario, output).await;
     };
-    let mut rig = tokio::select! {
-        rig = Rig::start(&setup, say.clone()) => rig?,
-        _ = stop_signal() => anyhow::bail!("interrupted"),
-    };
-    let limit = Duration::from_secs(arguments.seconds) + MARGIN;
-    let report = tokio::select! {
-        report = sell_out(&arguments, &mut rig, &say) => report,
-        _ = stop_signal() => Err(anyhow::anyhow!("interrupted")),
-        () = tokio::time::sleep(limit) => Err(anyhow::anyhow!("not done after {limit:?}")),
-    };
-    say("stopping everything");
-    let stopped = rig.stop().await;
-    let report = report?;
-    stopped?;
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text).with_context(|| format!("{}", path.display()))?;
-    }
-    Ok(report)
-}
-
-fn check(arguments: &Arguments) -> Result<()> {
-    ensure!((0.1..=1e6).contains(&arguments.rate), "--rate: 0.1 to 1000000 per second");
-    ensure!((1..=64).contains(&arguments.servers), "--servers: 1 to 64");
-    ensure!((1..=20_000).contains(&arguments.connections), "--connections: 1 to 20000");
-    ensure!((1..=86_400).contains(&arguments.seconds), "--seconds: 1 to 86400");
-    Ok(())
-}
-
-async fn sell_out(
-    arguments: &Arguments,
-    rig: &mut Rig,
-    say: &onsale::devstack::Progress,
-) -> Result<Report> {
-    let shop = &rig.shop;
-    let origin = |address| Origin::new(address, arguments.connections);
-    let servers: Result<Vec<Origin>, _> =
-        shop.server_addresses.iter().copied().map(origin).collect();
-    let (servers, sandbox) = (servers?, origin(shop.sandbox_address)?);
-    let read = async |path: &str| {
-        let path = format!("/v1/events/{EVENT}{path}");
-        let answer = servers[0].ask(&path, Ask::default()).await?;
-        ensure!(answer.status.is_success(), "{path}: {}", answer.status);
-        Ok(answer.body)
-    };
-    let shop = Shop::read(&read("").await?, &read("/manifest").await?)?;
-    let coming = Coming {
-        seed: arguments.seed.unwrap_or_else(rand::random),
-        rate: arguments.rate,
-        most: arguments.buyers,
-        within: Duration::from_secs(arguments.seconds),
-    };
-    say(&format!("{} places, {} buyers/s, seed {}", shop.capacity, coming.rate, coming.seed));
-    let sandbox_url = format!("http://{}", sandbox.address());
-    let processes = rig.processes().await;
-    let before = cpu::read(&processes);
-    let tallies = Tallies::default();
-    let crowd =
-        Arc::new(Crowd { shop, servers, sandbox, sandbox_url, tallies, opened: Instant::now() });
-    let gone = crowd.rush(coming, &**say).await;
-    let used = cpu::read(&processes).since(&before);
-    rig.shop.check()?;
-    conclude(arguments, rig, &crowd, coming, gone, (processes, used), say).await
-}
-
-/// Waits until everything is at rest, counts and audits.
-async fn conclude(
-    arguments: &Arguments,
-    rig: &Rig,
-    crowd: &Crowd,
-    coming: Coming,
-    gone: Gone,
-    cpu: (Vec<cpu::Process>, Reading),
-    say: &onsale::devstack::Progress,
-) -> Result<Report> {
-    say("waiting until everything is at rest");
-    let deadline = Instant::now() + REST_WITHIN;
-    let drawer = loop {
-        let drawer = crowd.drawer().await;
-        if drawer.as_ref().is_some_and(Drawer::is_at_rest) || Instant::now() > deadline {
-            break drawer;
+    match command {
+        Command::Run(options) => {
+            let mut scenario = Scenario::find(&options.scenario)?;
+            scenario.seed = options.seed.unwrap_or(scenario.seed);
+            scenario.arrivals.visitors = options.visitors.unwrap_or(scenario.arrivals.visitors);
+            scenario.check()?;
+            play(scenario, options.output).await
         }
-        tokio::time::sleep(REST_EVERY).await;
+        Command::Scenarios { name } => scenarios(name.as_deref()),
+        Command::Report { summary, html } => {
+            let page = html::page(&read(&summary)?);
+            write(&html.unwrap_or_else(|| summary.with_extension("html")), &page)?;
+            Ok(true)
+        }
+        Command::Compare { a, b } => {
+            let side = |files: Vec<PathBuf>| files.iter().map(|file| read(file)).collect();
+            let (a, b): (Result<Vec<_>>, Result<Vec<_>>) = (side(a), side(b));
+            let comparison = compare(&a?, &b?);
+            println!("{comparison}");
+            Ok(!comparison.is_worse())
+        }
+        Command::Waiting(options) => waiting::run(options).await,
+        Command::Bots(options) => attack::run(options).await,
+        Command::Bench(options) => bench::run(options).await,
+        Command::Bare(options) => waiting::bare::run(options).await,
+        Command::BareHold(options) => bench::bare_hold::run(options).await,
+    }
+}
+
+async fn play(scenario: Scenario, output: Output) -> Result<bool> {
+    let playing = Playing {
+        directory: directory(output.data_dir.as_ref())?,
+        screen: !output.plain && std::io::stderr().is_terminal(),
+        say: progress(),
     };
-    let drained = rig.shop.drain().await?;
-    say("auditing");
-    let audit = rig.shop.audit().await?;
-    let venue = arguments.venue.to_possible_value();
-    let origins = crowd.servers.iter().chain([&crowd.sandbox]);
-    Ok(Report::new(Facts {
-        venue: venue.as_ref().map_or("", |venue| venue.get_name()),
-        capacity: crowd.shop.capacity,
-        servers: arguments.servers,
-        connections: arguments.connections,
-        opened: origins.map(Origin::opened).sum(),
-        coming,
-        gone,
-        tally: crowd.tallies.sum(),
-        cpu,
-        drawer,
-        drained,
-        audit,
-    }))
+    let summary = run::play(scenario, &playing).await?;
+    println!("{summary}");
+    if let Some(path) = &output.json {
+        write(path, &serde_json::to_string_pretty(&summary)?)?;
+    }
+    if let Some(path) = &output.html {
+        write(path, &html::page(&summary))?;
+    }
+    Ok(summary.passed)
+}
+
+fn scenarios(name: Option<&str>) -> Result<bool> {
+    if let Some(name) = name {
+        let text = LIBRARY.iter().find(|(known, _)| *known == name);
+        print!("{}", text.with_context(|| format!("there is no scenario {name}"))?.1);
+        return Ok(true);
+    }
+    for (name, _) in LIBRARY {
+        println!("{name:<22} {}", Scenario::find(name)?.about);
+    }
+    Ok(true)
+}
+
+fn read(path: &Path) -> Result<Summary> {
+    let name = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(name)?;
+    let version = serde_json::from_str::<serde_json::Value>(&text).with_context(name)?;
+    let version = version["version"].as_u64().unwrap_or(0);
+    ensure!(
+        version == u64::from(VERSION),
+        "{} is of version {version}; this program reads {VERSION}",
+        name()
+    );
+    serde_json::from_str(&text).with_context(name)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
 /// Says what happens, with the time since now.

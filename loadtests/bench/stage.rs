@@ -25,7 +25,7 @@ use tokio::time::sleep;
 use super::stock::Stock;
 use super::{CONNECTIONS, pin};
 use crate::rig::cpu::{self, Process, Reading};
-use crate::rig::{EVENT, Rig, Setup, Tuning, free_addresses};
+use crate::rig::{EVENT, Rig, Setup, Terms, Tuning, free_addresses};
 use crate::waiting::bare;
 use crate::waiting::client::Client;
 use crate::waiting::drive::{Asking, Target, Until, drive};
@@ -82,9 +82,14 @@ impl Stage {
         let setup = Setup {
             directory: directory.clone(),
             venue: SampleVenue::Theatre,
+            terms: Terms::default(),
             servers: 1,
             room: Some(room),
-            tuning: Tuning { limits: counted(), proxies: true, ..Tuning::default() },
+            tuning: Tuning {
+                limits: counted(),
+                http: "trusted_proxies = [\"127.0.0.0/8\"]\n".to_owned(),
+                more: String::new(),
+            },
         };
         let rig = Rig::start(&setup, say).await?;
         let processes = rig.processes().await;

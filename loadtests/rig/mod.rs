@@ -4,19 +4,18 @@
 pub mod cpu;
 pub mod gauge;
 mod program;
+mod sale;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use onsale::cli::SampleVenue;
 use onsale::demo::Secrets;
-use onsale::demo::seed::{self, Seed};
 use onsale::devstack::{Options, Progress, Stack};
 use onsale::ids::EventId;
 use onsale::waiting_room::Room;
-use onsale::waiting_room::store;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::sleep;
@@ -24,15 +23,12 @@ use tokio::time::sleep;
 use self::cpu::Process;
 pub use self::program::{PREFIX, Tuning, free_addresses};
 use self::program::{Program, Running};
+use self::sale::put_on_sale;
+pub use self::sale::{Terms, put_room};
 use crate::wire::{Ask, Origin};
 
 /// The event's name in URLs.
 pub const EVENT: &str = "surge";
-/// How long a hold lasts, in seconds: long enough for a slow checkout, short enough that what
-/// was left behind comes back while buyers still come.
-const HOLD_SECONDS: i32 = 20;
-/// How long an order waits for its payment, in seconds.
-const PAY_SECONDS: i32 = 60;
 /// How long servers may take to be ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How often something awaited is looked at again.
@@ -46,6 +42,8 @@ pub struct Setup {
     pub directory: PathBuf,
     /// What is for sale.
     pub venue: SampleVenue,
+    /// On which terms.
+    pub terms: Terms,
     /// How many server processes.
     pub servers: usize,
     /// Makes the event's waiting room, if it is to have one.
@@ -78,6 +76,7 @@ pub struct Programs {
     /// Where the sandbox listens.
     pub sandbox_address: SocketAddr,
     configuration: PathBuf,
+    directory: PathBuf,
 }
 
 impl Rig {
@@ -120,6 +119,22 @@ impl Rig {
         &self.database_url
     }
 
+    /// Kills Redis and starts it again, with nothing in it.
+    ///
+    /// # Errors
+    /// If it doesn't start.
+    pub async fn restart_redis(&self) -> Result<()> {
+        Ok(self.stack.restart_redis().await?)
+    }
+
+    /// Kills Postgres and starts it again.
+    ///
+    /// # Errors
+    /// If it doesn't start.
+    pub async fn restart_postgres(&self) -> Result<()> {
+        Ok(self.stack.restart_postgres().await?)
+    }
+
     /// Where Redis is.
     pub fn redis_url(&self) -> &str {
         &self.stack.redis_url
@@ -146,7 +161,7 @@ impl Programs {
         let url = stack.fresh_database(EVENT, None).await?;
         let pg = PgPoolOptions::new().max_connections(2).connect(&url).await?;
         onsale::db::migrate(&pg).await?;
-        let event = put_on_sale(&pg, setup.venue, say).await?;
+        let event = put_on_sale(&pg, setup.venue, setup.terms, say).await?;
         if let Some(room) = setup.room {
             put_room(&pg, &room(event)).await?;
         }
@@ -162,6 +177,7 @@ impl Programs {
             sandbox_address: addresses[setup.servers],
             server_addresses: addresses[..setup.servers].to_vec(),
             configuration: PathBuf::new(),
+            directory: setup.directory.clone(),
         };
         say("starting the servers and the sandbox");
         shop.start_programs(&setup.directory, &setup.tuning).await?;
@@ -175,6 +191,7 @@ impl Programs {
             self.configuration = directory.join(format!("{name}.toml"));
             let addresses = (*address, sandbox);
             program::configure(&self.configuration, &self.secrets, addresses, tuning)?;
+            let _ = std::fs::remove_file(directory.join(format!("{name}.log")));
             let server = self.program.start(&name, &self.configuration, &["serve".into()])?;
             self.servers.push(server);
         }
@@ -205,6 +222,24 @@ impl Programs {
             ensure!(Instant::now() < deadline, "http://{at}{path}: no good answer in time");
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Ends a server, as an operator does (SIGTERM) or as a power cut would, and starts it again
+    /// where it was. Returns when it is ready.
+    ///
+    /// # Errors
+    /// If it ends badly, or isn't ready in time.
+    pub async fn restart_server(&mut self, at: usize, gently: bool) -> Result<()> {
+        ensure!(at < self.servers.len(), "there is no server {}", at + 1);
+        let old = self.servers.remove(at);
+        let name = old.name.clone();
+        let stopped = if gently { old.stop().await } else { old.kill().await };
+        let configuration = self.directory.join(format!("{name}.toml"));
+        let new = self.program.start(&name, &configuration, &["serve".into()])?;
+        self.servers.insert(at, new);
+        stopped?;
+        let address = self.server_addresses[at];
+        self.wait_for(address, "/health/ready", Instant::now() + READY_WITHIN).await
     }
 
     /// The servers' process ids.
@@ -282,35 +317,4 @@ impl Programs {
         }
         if problems.is_empty() { Ok(()) } else { bail!(problems.join("; ")) }
     }
-}
-
-async fn put_on_sale(
-    pg: &PgPool,
-    venue: SampleVenue,
-    say: &(dyn Fn(&str) + Send + Sync),
-) -> Result<EventId> {
-    let manifest = venue.manifest();
-    say(&format!("putting {} places on sale", manifest.capacity()));
-    let organizer = seed::organizer(pg, "surge", "Surge").await?;
-    let event = Seed {
-        name: "Everybody at once",
-        hold_seconds: HOLD_SECONDS,
-        pay_seconds: PAY_SECONDS,
-        ..Seed::new(EVENT, &manifest)
-    };
-    seed::event(pg, organizer, &event).await.context("the event")
-}
-
-/// Stores a waiting room. Each of its lanes is made with a seed of its own.
-///
-/// # Errors
-/// If Postgres fails.
-pub async fn put_room(pg: &PgPool, room: &Room) -> Result<()> {
-    let mut tx = pg.begin().await?;
-    store::put_room(&mut tx, room).await?;
-    for lane in &room.lanes {
-        store::put_lane(&mut tx, room.event, lane, &rand::random()).await?;
-    }
-    tx.commit().await?;
-    Ok(())
 }

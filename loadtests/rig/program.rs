@@ -24,6 +24,10 @@ const PRIVATE: u32 = 0o600;
 /// Before every key in Redis.
 pub const PREFIX: &str = "surge";
 
+/// Ports that programs are given, and how often a free one is looked for.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+const PORT_ATTEMPTS: usize = 1_000;
+
 /// Variables that cargo sets for what it runs.
 const TOLD: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 
@@ -104,7 +108,9 @@ impl Program {
     /// If it can't be started.
     pub fn start(&self, name: &str, configuration: &Path, arguments: &[String]) -> Result<Running> {
         let log = self.directory.join(format!("{name}.log"));
-        let output = File::create(&log).with_context(|| format!("{}", log.display()))?;
+        // What it said before a restart stays.
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.with_context(|| format!("{}", log.display()))?;
         let child = self
             .command(configuration)
             .args(arguments)
@@ -127,6 +133,14 @@ impl Running {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last = log.lines().last().unwrap_or("without a word");
         bail!("{} ended ({status}): {last}; see {}", self.name, self.log.display())
+    }
+
+    /// Ends it at once, as a power cut would.
+    ///
+    /// # Errors
+    /// If it can't be ended.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Asks it to end, and waits until it has.
@@ -157,17 +171,17 @@ impl Running {
 pub struct Tuning {
     /// Limits of requests.
     pub limits: Limits,
-    /// Whether everybody on a loopback address is a proxy that is believed.
-    pub proxies: bool,
+    /// Lines of the section `http`, as TOML.
+    pub http: String,
     /// Sections of their own, as TOML.
-    pub more: &'static str,
+    pub more: String,
 }
 
 impl Default for Tuning {
     /// No limits per client: all the buyers of a load test come from one address (and pay with the
     /// same cards, so none counts for what accounts it pays for).
     fn default() -> Self {
-        Self { limits: Limits::none(), proxies: false, more: "" }
+        Self { limits: Limits::none(), http: String::new(), more: String::new() }
     }
 }
 
@@ -195,7 +209,7 @@ pub fn configure(
          [suspicion]\naccounts_per_card = 0\n\
          [payments.sandbox]\nurl = \"http://{sandbox}\"\nsecret = \"{}\"\n\
          webhook_secrets = [\"{}\"]\n{}{}{}",
-        if tuning.proxies { "trusted_proxies = [\"127.0.0.0/8\"]\n" } else { "" },
+        tuning.http,
         limits_section(&tuning.limits)?,
         secrets.sandbox,
         secrets.webhook,
@@ -228,15 +242,23 @@ fn limits_section(limits: &Limits) -> Result<String> {
     Ok(text)
 }
 
-/// Loopback addresses that nothing listens on at this moment.
+/// Loopback addresses that nothing listens on at this moment, below the ports that the kernel
+/// gives to clients: a server that is started again must find its port as it left it.
 ///
 /// # Errors
 /// If there are none.
 pub fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
     // All are taken before any is given back: no two are the same.
-    let taken: std::io::Result<Vec<TcpListener>> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    let addresses: std::io::Result<_> = taken?.iter().map(TcpListener::local_addr).collect();
+    let mut taken: Vec<TcpListener> = Vec::new();
+    for _ in 0..PORT_ATTEMPTS {
+        if taken.len() == count {
+            break;
+        }
+        let port = rand::random_range(PORTS);
+        taken.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    }
+    ensure!(taken.len() == count, "no free ports on loopback");
+    let addresses: std::io::Result<_> = taken.iter().map(TcpListener::local_addr).collect();
     Ok(addresses?)
 }
 
@@ -253,6 +275,7 @@ mod tests {
         let secrets = Secrets::random();
         let mut tuning = Tuning::default();
         tuning.limits.shared.joins = Rate { per_second: 0.5, burst: 3 };
+        "header_timeout_s = 77\n".clone_into(&mut tuning.http);
         configure(&path, &secrets, (addresses[0], addresses[1]), &tuning).unwrap();
         let mut config = onsale::config::Config::load(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -261,6 +284,7 @@ mod tests {
         config.validate().unwrap();
         assert_eq!(config.http.listen, addresses[0]);
         assert_eq!(config.limits, tuning.limits);
+        assert_eq!(config.http.header_timeout_s, 77);
         assert_eq!(config.payments.sandbox.url, format!("http://{}", addresses[1]));
         assert_eq!(config.keys.tickets[0].secret, secrets.keys.tickets[0].secret);
     }

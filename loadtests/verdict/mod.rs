@@ -1,9 +1,19 @@
 //! What came of it: figures, and whether they may be believed.
 
+mod bars;
+pub mod compare;
+mod fairness;
+pub mod html;
 mod judge;
-mod report;
+mod people;
+mod plot;
+pub mod report;
+mod seconds;
+mod steps;
+pub mod summary;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 mod text;
 mod windows;
-
-pub use self::report::{Facts, Report};
+mod words;

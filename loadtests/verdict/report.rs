@@ -1,147 +1,52 @@
-//! The report: computed once, printed for people and written for programs.
+//! From what happened to the summary.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use super::judge;
+use super::summary::{
+    ChaosRow, Cost, CountRow, CpuRow, Generator, Latency, PersonaRow, Series, StepRow, Summary,
+    VERSION, Window,
+};
+use super::tally::{DRAWN_STEPS, Ending, Second, Step, Tally, Times};
+use super::{fairness, windows};
+use crate::run::Seen;
+use crate::scenario::{Machine, Scenario};
+use crate::visitors::persona::Persona;
+use crate::visitors::{Drawer, Gone};
 
-use super::judge::problems;
-use super::tally::{Step, Tally, Times};
-use super::windows::{peak, rate};
-use crate::buyers::{Coming, Drawer, Gone};
-use crate::rig::cpu::{Process, Reading};
-
-/// Raised when a field of the JSON summary changes its meaning.
-const VERSION: u32 = 1;
 /// The rush ends when so many percent of the places are sold: afterwards what others left behind
 /// is waited for.
 const RUSH_PERCENT: usize = 95;
+/// Processes that a shop needs: the others belong to the test.
+const SHOP: [&str; 3] = ["server", "redis", "postgres"];
 
 /// What the report is made of.
-pub struct Facts<'a> {
-    /// `arena`, …
-    pub venue: &'a str,
+pub struct Facts {
+    /// What was played.
+    pub scenario: Scenario,
+    /// Whether it was ended from outside.
+    pub interrupted: bool,
     /// How many places there are.
     pub capacity: u32,
-    /// Server processes.
-    pub servers: usize,
-    /// Most connections to each.
-    pub connections: usize,
-    /// Connections that were opened.
-    pub opened: u32,
-    /// How buyers came.
-    pub coming: Coming,
-    /// What came of it.
+    /// From the beginning of the run to the opening.
+    pub opened_s: f64,
+    /// Most connections at once, and all that were opened.
+    pub connections: (u32, u64),
+    /// What came of the crowd.
     pub gone: Gone,
     /// What happened.
     pub tally: Tally,
-    /// Whose processor time was counted, and how much it was.
-    pub cpu: (Vec<Process>, Reading),
+    /// What was seen of visitors and processes.
+    pub seen: Seen,
     /// The drawer count at the end.
     pub drawer: Option<Drawer>,
     /// How long outbox and mirror took to be empty, or what was left in them.
     pub drained: Result<Duration, i64>,
     /// Whether the audit found nothing, and what it printed.
     pub audit: (bool, String),
-}
-
-/// The report.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    pub version: u32,
-    pub passed: bool,
-    pub sold_out: bool,
-    pub audit_clean: bool,
-    /// Why it did not pass.
-    pub problems: Vec<String>,
-    pub venue: String,
-    pub capacity: u32,
-    pub sold: u64,
-    pub seed: u64,
-    pub rate_per_s: f64,
-    pub servers: usize,
-    pub cores: usize,
-    pub connections: usize,
-    pub connections_opened: u32,
-    /// From the first arrival to the last sale.
-    pub whole: Window,
-    /// From the first arrival until 95 % were sold.
-    pub rush: Window,
-    pub peak_purchases_per_s_1s: f64,
-    pub peak_purchases_per_s_5s: f64,
-    pub peak_holds_per_s_1s: f64,
-    /// From the scheduled arrival to the tickets.
-    pub purchase: Latency,
-    pub steps: Vec<StepRow>,
-    pub generator: Generator,
-    /// Journeys by how they ended.
-    pub endings: BTreeMap<&'static str, u64>,
-    pub refusals: Vec<CountRow>,
-    pub turned_away: Vec<CountRow>,
-    pub mistakes: Vec<CountRow>,
-    pub samples: Vec<String>,
-    pub cpu: Vec<CpuRow>,
-    pub drain_s: Option<f64>,
-    pub audit: String,
-}
-
-/// Throughput over a window. Refusals are no part of it.
-#[derive(Debug, Default, Serialize)]
-pub struct Window {
-    pub seconds: f64,
-    pub purchases: usize,
-    pub purchases_per_s: f64,
-    pub places_per_s: f64,
-    pub holds: usize,
-    pub holds_per_s: f64,
-}
-
-/// A distribution, in milliseconds.
-#[derive(Debug, Serialize)]
-pub struct Latency {
-    pub count: u64,
-    pub p50_ms: f64,
-    pub p95_ms: f64,
-    pub p99_ms: f64,
-    pub max_ms: f64,
-}
-
-/// A step's latencies.
-#[derive(Debug, Serialize)]
-pub struct StepRow {
-    pub step: &'static str,
-    /// From when it was wanted.
-    pub wanted: Latency,
-    /// From when it was sent.
-    pub service: Latency,
-}
-
-/// Whether the generator itself kept up.
-#[derive(Debug, Serialize)]
-pub struct Generator {
-    pub buyers: u64,
-    pub dropped: u64,
-    pub lost: u64,
-    pub late: Latency,
-    pub queued: Latency,
-}
-
-/// So many of something.
-#[derive(Debug, Serialize)]
-pub struct CountRow {
-    pub step: &'static str,
-    pub code: String,
-    pub count: u64,
-}
-
-/// Processor time of a process.
-#[derive(Debug, Serialize)]
-pub struct CpuRow {
-    pub process: String,
-    pub seconds: f64,
-    /// Mean share of the run's time: 1 is one core all the time.
-    pub cores: f64,
-    pub ms_per_purchase: f64,
+    /// What went wrong on purpose.
+    pub chaos: Vec<ChaosRow>,
 }
 
 impl From<&Times> for Latency {
@@ -158,19 +63,176 @@ impl From<&Times> for Latency {
     }
 }
 
-impl Window {
-    fn until(tally: &Tally, end: Duration) -> Self {
-        let sales = tally.sales.partition_point(|sale| sale.at <= end);
-        let places: usize = tally.sales[..sales].iter().map(|sale| sale.places.len()).sum();
-        let holds = tally.holds.partition_point(|at| *at <= end);
-        Self {
-            seconds: end.as_secs_f64(),
-            purchases: sales,
-            purchases_per_s: rate(sales, end),
-            places_per_s: rate(places, end),
-            holds,
-            holds_per_s: rate(holds, end),
+impl Facts {
+    /// Computes it.
+    pub fn summary(self) -> Summary {
+        let checks = judge::checks(&self);
+        let problems = judge::problems(&self, &checks);
+        let sold = self.drawer.as_ref().map_or(0, |drawer| drawer.postgres.sold);
+        let moments: Vec<Duration> = self.tally.sales.iter().map(|sale| sale.at).collect();
+        let second = Duration::from_secs(1);
+        let opened = Duration::from_secs_f64(self.opened_s);
+        let last = moments.last().copied().unwrap_or_default();
+        let sold_out = sold == u64::from(self.capacity);
+        let after = |at: Duration| at.saturating_sub(opened);
+        let rush = usize::try_from(self.capacity).unwrap_or(0) * RUSH_PERCENT / 100;
+        Summary {
+            version: VERSION,
+            passed: problems.is_empty(),
+            sold_out,
+            audit_clean: self.audit.0,
+            problems,
+            checks,
+            interrupted: self.interrupted,
+            capacity: self.capacity,
+            sold,
+            cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+            at: jiff::Timestamp::now().as_second()
+                - i64::try_from(self.gone.took.as_secs()).unwrap_or(0),
+            opened_s: self.opened_s,
+            sold_out_s: sold_out.then(|| after(last).as_secs_f64()),
+            generator: self.generator(),
+            whole: window(&self.tally, opened, last),
+            rush: window(&self.tally, opened, sold_by(&self.tally, rush)),
+            peak_purchases_per_s_1s: windows::peak(&moments, second),
+            peak_purchases_per_s_5s: windows::peak(&moments, second * 5),
+            purchase: (&self.tally.purchase).into(),
+            refused: (&self.tally.refused).into(),
+            steps: step_rows(&self.tally),
+            funnel: self.funnel(),
+            endings: endings(&self.tally),
+            personas: persona_rows(&self.tally),
+            fairness: fairness::fairness(&self.tally.fates),
+            refusals: count_rows(&self.tally.refusals),
+            turned_away: count_rows(&self.tally.turned_away),
+            mistakes: count_rows(&self.tally.mistakes),
+            samples: self.tally.samples.clone(),
+            cpu: self.cpu_rows(),
+            cost: self.scenario.machine.as_ref().map(|machine| self.cost(machine)),
+            series: self.series(),
+            chaos: self.chaos,
+            drain_s: self.drained.ok().map(|took| took.as_secs_f64()),
+            audit: self.audit.1,
+            scenario: self.scenario,
         }
+    }
+
+    fn generator(&self) -> Generator {
+        Generator {
+            visitors: self.gone.came,
+            lost: self.gone.lost,
+            stayed_away: self.tally.stayed_away,
+            most_here: self.seen.samples.iter().map(|sample| sample.here).max().unwrap_or(0),
+            most_connections: self.connections.0,
+            connections_opened: self.connections.1,
+            late: (&self.tally.late).into(),
+            queued: (&self.tally.queued).into(),
+        }
+    }
+
+    fn funnel(&self) -> Vec<(String, u64)> {
+        let sum = |of: fn(&Second) -> u32| {
+            self.tally.seconds.iter().map(|second| u64::from(of(second))).sum::<u64>()
+        };
+        let answers = |step: Step| self.tally.steps[step as usize].wanted.count();
+        let mut rows = vec![("came", sum(|second| second.arrived))];
+        if self.scenario.waiting_room.is_some() {
+            rows.push(("joined the line", sum(|second| second.joined)));
+            rows.push(("let in", sum(|second| second.admitted)));
+        }
+        rows.push(("held places", sum(|second| second.holds)));
+        rows.push(("checked out", answers(Step::Checkout)));
+        rows.push(("bought", sum(|second| second.purchases)));
+        rows.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+
+    fn cpu_rows(&self) -> Vec<CpuRow> {
+        let (took, purchases) = (self.gone.took.as_secs_f64(), self.tally.sales.len());
+        let row = |name: &str, used: Duration| CpuRow {
+            process: name.to_owned(),
+            seconds: used.as_secs_f64(),
+            cores: used.as_secs_f64() / took.max(f64::EPSILON),
+            ms_per_purchase: used.as_secs_f64() * 1_000.0 / purchases.max(1) as f64,
+        };
+        let named = self.seen.names.iter().zip(&self.seen.used);
+        let mut rows: Vec<CpuRow> = named.map(|(name, used)| row(name, *used)).collect();
+        let ours: Duration = self.seen.used.iter().sum();
+        rows.push(row("anything else", self.seen.machine.saturating_sub(ours)));
+        rows
+    }
+
+    fn cost(&self, machine: &Machine) -> Cost {
+        let tickets = self.tally.places.max(1) as f64 / 1_000.0;
+        let shop = |name: &str| SHOP.iter().any(|process| name.starts_with(process));
+        let named = self.seen.names.iter().zip(&self.seen.used);
+        let used: f64 =
+            named.filter(|(name, _)| shop(name)).map(|(_, used)| used.as_secs_f64()).sum();
+        let last = self.tally.sales.last().map_or(0.0, |sale| sale.at.as_secs_f64());
+        let hours = |seconds: f64| seconds / 3_600.0;
+        Cost {
+            machine: machine.name.clone(),
+            currency: machine.currency.clone(),
+            per_hour: machine.per_hour,
+            used_per_1000: hours(used) * machine.per_hour / machine.cores / tickets,
+            machine_per_1000: hours(last) * machine.per_hour / tickets,
+        }
+    }
+
+    fn series(&self) -> Series {
+        let length = self.seen.samples.len().max(self.tally.seconds.len());
+        let quiet = Second::default();
+        let seconds: Vec<&Second> =
+            (0..length).map(|at| self.tally.seconds.get(at).unwrap_or(&quiet)).collect();
+        let column = |of: fn(&Second) -> u32| seconds.iter().map(|second| of(second)).collect();
+        let latency = |at: usize| {
+            let of = |second: &&Second| {
+                let buckets = &second.latencies[at];
+                Some([buckets.quantile_ms(0.5)?, buckets.quantile_ms(0.99)?])
+            };
+            seconds.iter().map(of).collect()
+        };
+        let first = (self.opened_s + self.scenario.arrivals.from_s).max(0.0).round();
+        let mut intended = vec![0.0; first as usize];
+        intended.extend(self.scenario.arrivals.per_second());
+        intended.resize(length, 0.0);
+        let mut spots = self.seen.samples.clone();
+        spots.resize_with(length, || self.seen.samples.last().cloned().unwrap_or_default());
+        Series {
+            intended,
+            arrived: column(|second| second.arrived),
+            joined: column(|second| second.joined),
+            admitted: column(|second| second.admitted),
+            holds: column(|second| second.holds),
+            purchases: column(|second| second.purchases),
+            places: column(|second| second.places),
+            refused: column(|second| second.refused),
+            turned_away: column(|second| second.turned_away),
+            errors: column(|second| second.errors),
+            late_ms: seconds.iter().map(|second| second.late_ms).collect(),
+            latencies: DRAWN_STEPS
+                .iter()
+                .enumerate()
+                .filter(|(_, step)| self.tally.steps[**step as usize].wanted.count() > 0)
+                .map(|(at, step)| (*step, latency(at)))
+                .collect(),
+            spots,
+            processes: self.seen.names.clone(),
+        }
+    }
+}
+
+fn window(tally: &Tally, opened: Duration, end: Duration) -> Window {
+    let sales = tally.sales.partition_point(|sale| sale.at <= end);
+    let places: usize = tally.sales[..sales].iter().map(|sale| sale.places.len()).sum();
+    let length = end.saturating_sub(opened);
+    let moments: Vec<Duration> =
+        tally.sales[..sales].iter().map(|sale| sale.at.saturating_sub(opened)).collect();
+    Window {
+        seconds: length.as_secs_f64(),
+        purchases: sales,
+        purchases_per_s: windows::rate(sales, length),
+        places_per_s: windows::rate(places, length),
+        noise_per_s: windows::noise_of_rate(&moments, length),
     }
 }
 
@@ -184,91 +246,53 @@ fn sold_by(tally: &Tally, places: usize) -> Duration {
     reached.or(tally.sales.last()).map(|sale| sale.at).unwrap_or_default()
 }
 
-impl Report {
-    /// Computes it.
-    pub fn new(facts: Facts<'_>) -> Self {
-        let problems = problems(&facts);
-        let Facts { coming, gone, tally, .. } = facts;
-        let capacity = usize::try_from(facts.capacity).unwrap_or(usize::MAX);
-        let moments: Vec<Duration> = tally.sales.iter().map(|sale| sale.at).collect();
-        let second = Duration::from_secs(1);
-        let last = moments.last().copied().unwrap_or_default();
-        let steps = Step::ALL.iter().map(|step| (step, &tally.steps[*step as usize]));
-        let rows = steps.filter(|(_, times)| times.wanted.count() > 0);
-        let sold = facts.drawer.as_ref().map_or(0, |drawer| drawer.postgres.sold);
-        Self {
-            version: VERSION,
-            passed: problems.is_empty(),
-            sold_out: sold == u64::from(facts.capacity),
-            audit_clean: facts.audit.0,
-            problems,
-            venue: facts.venue.to_owned(),
-            capacity: facts.capacity,
-            sold,
-            seed: coming.seed,
-            rate_per_s: coming.rate,
-            servers: facts.servers,
-            cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-            connections: facts.connections,
-            connections_opened: facts.opened,
-            whole: Window::until(&tally, last),
-            rush: Window::until(&tally, sold_by(&tally, capacity * RUSH_PERCENT / 100)),
-            peak_purchases_per_s_1s: peak(&moments, second),
-            peak_purchases_per_s_5s: peak(&moments, second * 5),
-            peak_holds_per_s_1s: peak(&tally.holds, second),
-            purchase: (&tally.purchase).into(),
-            steps: rows
-                .map(|(step, times)| StepRow {
-                    step: step.name(),
-                    wanted: (&times.wanted).into(),
-                    service: (&times.service).into(),
-                })
-                .collect(),
-            generator: Generator {
-                buyers: gone.came,
-                dropped: gone.dropped,
-                lost: gone.lost,
-                late: (&tally.late).into(),
-                queued: (&tally.queued).into(),
-            },
-            endings: tally.endings.iter().map(|(end, count)| (end.name(), *count)).collect(),
-            refusals: count_rows(&tally.refusals),
-            turned_away: count_rows(&tally.turned_away),
-            mistakes: count_rows(&tally.mistakes),
-            cpu: cpu_rows(&facts.cpu, gone.took, moments.len()),
-            samples: tally.samples,
-            drain_s: facts.drained.ok().map(|took| took.as_secs_f64()),
-            audit: facts.audit.1,
+fn step_rows(tally: &Tally) -> Vec<StepRow> {
+    let steps = Step::ALL.iter().map(|step| (*step, &tally.steps[*step as usize]));
+    let rows = steps.filter(|(_, times)| times.wanted.count() > 0);
+    rows.map(|(step, times)| {
+        let drawn = DRAWN_STEPS.iter().position(|drawn| *drawn == step);
+        let noise = |at: usize, share: f64| {
+            let seconds = tally.seconds.iter().map(|second| &second.latencies[at]);
+            windows::noise_of_quantile(seconds, share)
+        };
+        StepRow {
+            step,
+            wanted: (&times.wanted).into(),
+            service: (&times.service).into(),
+            noise_ms: drawn.map(|at| [noise(at, 0.5), noise(at, 0.99)]),
         }
+    })
+    .collect()
+}
+
+fn endings(tally: &Tally) -> BTreeMap<Ending, u64> {
+    let mut counts = BTreeMap::new();
+    for fate in &tally.fates {
+        *counts.entry(fate.ending).or_default() += 1;
     }
+    counts
+}
+
+fn persona_rows(tally: &Tally) -> Vec<PersonaRow> {
+    let row = |persona: Persona| {
+        let fates = || tally.fates.iter().filter(move |fate| fate.persona == persona);
+        PersonaRow {
+            persona,
+            is_bot: persona.is_bot(),
+            came: fates().count() as u64,
+            admitted: fates().filter(|fate| fate.admitted_s.is_some()).count() as u64,
+            bought: fates().filter(|fate| fate.tickets > 0).count() as u64,
+            tickets: fates().map(|fate| u64::from(fate.tickets)).sum(),
+        }
+    };
+    Persona::ALL.into_iter().map(row).filter(|row| row.came > 0).collect()
 }
 
 fn count_rows(counts: &BTreeMap<(Step, String), u64>) -> Vec<CountRow> {
     let row = |((step, code), count): (&(Step, String), &u64)| CountRow {
-        step: step.name(),
+        step: *step,
         code: code.clone(),
         count: *count,
     };
     counts.iter().map(row).collect()
-}
-
-fn cpu_rows(
-    (processes, reading): &(Vec<Process>, Reading),
-    took: Duration,
-    purchases: usize,
-) -> Vec<CpuRow> {
-    let row = |name: &str, used: Duration| CpuRow {
-        process: name.to_owned(),
-        seconds: used.as_secs_f64(),
-        cores: used.as_secs_f64() / took.as_secs_f64().max(f64::EPSILON),
-        ms_per_purchase: used.as_secs_f64() * 1_000.0 / purchases.max(1) as f64,
-    };
-    let mut rows: Vec<CpuRow> = processes
-        .iter()
-        .zip(&reading.used)
-        .map(|(process, used)| row(&process.name, *used))
-        .collect();
-    let ours: Duration = reading.used.iter().sum();
-    rows.push(row("anything else", reading.machine.saturating_sub(ours)));
-    rows
 }

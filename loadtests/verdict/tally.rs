@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+pub use super::seconds::{Buckets, DRAWN_STEPS, Second};
+pub use super::steps::{Ending, Step};
+use crate::visitors::persona::Persona;
+
 /// Shards of the count.
 const SHARDS: u64 = 4;
 /// Longest latency that is told apart, in microseconds: ten minutes.
@@ -15,80 +19,21 @@ const DIGITS: u8 = 3;
 /// Most different mistakes that are described.
 const MAX_SAMPLES: usize = 10;
 
-/// A step of the journey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// `POST /v1/sessions`.
-    Session,
-    /// `GET …/availability`.
-    Look,
-    /// `POST …/holds`.
-    Hold,
-    /// `POST …/checkout`.
-    Checkout,
-    /// Paying at the sandbox, until the shop has acknowledged its webhook.
-    Pay,
-    /// `GET /v1/orders/{order}`, with the tickets.
-    Order,
-    /// `DELETE …/holds/{hold}`.
-    GiveBack,
-}
-
-impl Step {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Session,
-        Self::Look,
-        Self::Hold,
-        Self::Checkout,
-        Self::Pay,
-        Self::Order,
-        Self::GiveBack,
-    ];
-
-    /// Its name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::Look => "look",
-            Self::Hold => "hold",
-            Self::Checkout => "checkout",
-            Self::Pay => "pay",
-            Self::Order => "order",
-            Self::GiveBack => "give back",
-        }
-    }
-}
-
-/// How a journey ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ending {
-    /// Tickets in hand.
-    Bought,
-    /// Found it sold out.
-    SoldOut,
-    /// Gave up after too many refusals.
-    Refused,
-    /// Left a hold, on purpose.
-    Left,
-    /// Turned away too often (503, 504, 429).
-    TurnedAway,
-    /// Something went wrong.
-    Failed,
-}
-
-impl Ending {
-    /// Its name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bought => "bought",
-            Self::SoldOut => "found it sold out",
-            Self::Refused => "gave up after refusals",
-            Self::Left => "left a hold on purpose",
-            Self::TurnedAway => "turned away (503, 504, 429)",
-            Self::Failed => "failed",
-        }
-    }
+/// What became of a visitor.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate {
+    /// Of which kind.
+    pub persona: Persona,
+    /// How it ended.
+    pub ending: Ending,
+    /// When they were to come, in seconds from the opening on.
+    pub came_s: f32,
+    /// Where the draw put them, 0 to 1; none for late-comers.
+    pub rank: Option<f32>,
+    /// When they were let in, in seconds from the opening on.
+    pub admitted_s: Option<f32>,
+    /// How many tickets they have.
+    pub tickets: u32,
 }
 
 /// Durations in microseconds.
@@ -122,7 +67,8 @@ impl Times {
         Duration::from_micros(if self.0.is_empty() { 0 } else { self.0.max() })
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds all of the others.
+    pub fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("equal bounds");
     }
 }
@@ -130,8 +76,8 @@ impl Times {
 /// The times of a step.
 #[derive(Default)]
 pub struct StepTimes {
-    /// From when the request was wanted (for the first step: from the buyer's scheduled
-    /// arrival) to its answer.
+    /// From when the request was intended (the schedule, the poll that was told, the end of a
+    /// pause) to the answer that could be gone on with, repetitions included.
     pub wanted: Times,
     /// From when it was sent to its answer.
     pub service: Times,
@@ -140,7 +86,7 @@ pub struct StepTimes {
 /// A purchase, as its buyer saw it.
 #[derive(Clone, Debug)]
 pub struct Sale {
-    /// When the buyer had the tickets, from the opening on.
+    /// When the buyer had the tickets, from the beginning of the run on.
     pub at: Duration,
     /// The places on them.
     pub places: Vec<i32>,
@@ -151,20 +97,25 @@ pub struct Sale {
 pub struct Tally {
     /// By step, in the order of [`Step::ALL`].
     pub steps: [StepTimes; Step::ALL.len()],
-    /// Whole purchases, from the scheduled arrival to the tickets.
+    /// Whole purchases, from the admission (without a waiting room: from the scheduled arrival)
+    /// to the tickets.
     pub purchase: Times,
+    /// Refusals, from when the request was intended.
+    pub refused: Times,
     /// How late journeys started: the generator's own delay.
     pub late: Times,
     /// How long requests waited for a connection: the generator's own limit.
     pub queued: Times,
-    /// When holds were made, from the opening on.
-    pub holds: Vec<Duration>,
     /// Purchases.
     pub sales: Vec<Sale>,
     /// Places on their tickets.
     pub places: usize,
-    /// How journeys ended.
-    pub endings: BTreeMap<Ending, u64>,
+    /// What became of everybody.
+    pub fates: Vec<Fate>,
+    /// Visitors who saw "sold out" and never came in.
+    pub stayed_away: u64,
+    /// The run, second by second.
+    pub seconds: Vec<Second>,
     /// The system's noes, by step and code. Part of any sale; never counted as throughput.
     pub refusals: BTreeMap<(Step, String), u64>,
     /// Requests that were asked to come again (503, 504, 429), by step and code.
@@ -177,14 +128,32 @@ pub struct Tally {
 
 impl Tally {
     /// Counts an answer.
-    pub fn step(&mut self, step: Step, wanted: Duration, service: Duration, queued: Duration) {
+    pub fn step(
+        &mut self,
+        step: Step,
+        second: usize,
+        wanted: Duration,
+        service: Duration,
+        queued: Duration,
+    ) {
         let times = &mut self.steps[step as usize];
         times.wanted.record(wanted);
         times.service.record(service);
         self.queued.record(queued);
+        if let Some(at) = DRAWN_STEPS.iter().position(|drawn| *drawn == step) {
+            self.second(second).latencies[at].record(wanted);
+        }
     }
 
-    /// Counts a purchase that took so long from its buyer's scheduled arrival on.
+    /// A second of the run.
+    pub fn second(&mut self, at: usize) -> &mut Second {
+        if self.seconds.len() <= at {
+            self.seconds.resize_with(at + 1, Second::default);
+        }
+        &mut self.seconds[at]
+    }
+
+    /// Counts a purchase that took so long.
     pub fn sale(&mut self, took: Duration, sale: Sale) {
         self.purchase.record(took);
         self.places += sale.places.len();
@@ -192,7 +161,8 @@ impl Tally {
     }
 
     /// Counts what should not have happened.
-    pub fn mistake(&mut self, step: Step, kind: &str, what: &str) {
+    pub fn mistake(&mut self, step: Step, second: usize, kind: &str, what: &str) {
+        self.second(second).errors += 1;
         *self.mistakes.entry((step, kind.to_owned())).or_default() += 1;
         if self.samples.len() < MAX_SAMPLES {
             self.samples.push(format!("{}: {what}", step.name()));
@@ -207,11 +177,13 @@ impl Tally {
         self.purchase.add(&other.purchase);
         self.late.add(&other.late);
         self.queued.add(&other.queued);
-        self.holds.extend(other.holds);
+        self.refused.add(&other.refused);
         self.sales.extend(other.sales);
         self.places += other.places;
-        for (ending, count) in other.endings {
-            *self.endings.entry(ending).or_default() += count;
+        self.fates.extend(other.fates);
+        self.stayed_away += other.stayed_away;
+        for (at, second) in other.seconds.iter().enumerate() {
+            self.second(at).merge(second);
         }
         let maps = [
             (&mut self.refusals, other.refusals),
@@ -244,13 +216,11 @@ impl Tallies {
         count(&mut self.0[at].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Purchases and places sold until now.
-    pub fn sold_so_far(&self) -> (usize, usize) {
-        let lock = |shard: &'_ Mutex<Tally>| {
-            let tally = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            (tally.sales.len(), tally.places)
-        };
-        self.0.iter().map(lock).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    /// Looks at each shard in turn, while the others go on.
+    pub fn each(&self, mut look: impl FnMut(&Tally)) {
+        for shard in &self.0 {
+            look(&shard.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Everything, in order of time.
@@ -259,7 +229,6 @@ impl Tallies {
         for shard in &self.0 {
             sum.add(std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner)));
         }
-        sum.holds.sort_unstable();
         sum.sales.sort_by_key(|sale| sale.at);
         sum
     }
@@ -275,11 +244,11 @@ mod tests {
         for buyer in 0..10 {
             tallies.note(buyer, |tally| {
                 let millis = Duration::from_millis;
-                tally.step(Step::Hold, millis(buyer + 1), millis(1), Duration::ZERO);
-                tally.mistake(Step::Pay, "broken", &format!("no {buyer}"));
+                tally.step(Step::Hold, 3, millis(buyer + 1), millis(1), Duration::ZERO);
+                tally.mistake(Step::Pay, 3, "broken", &format!("no {buyer}"));
                 let at = Duration::from_secs(20 - buyer);
                 tally.sale(at, Sale { at, places: vec![1] });
-                *tally.endings.entry(Ending::Bought).or_default() += 1;
+                tally.second(buyer as usize).arrived += 1;
             });
         }
         let sum = tallies.sum();
@@ -288,15 +257,12 @@ mod tests {
         assert_eq!(hold.wanted.max().as_millis(), 10);
         assert_eq!(hold.service.quantile(0.5).as_micros(), 1_000);
         assert_eq!((sum.places, sum.purchase.count()), (10, 10));
-        assert_eq!(sum.endings[&Ending::Bought], 10);
+        assert_eq!(sum.seconds.len(), 10);
+        assert!(sum.seconds.iter().all(|second| second.arrived == 1));
+        assert_eq!((sum.seconds[3].errors, sum.seconds[3].latencies[2].count()), (10, 10));
         assert_eq!(sum.mistakes[&(Step::Pay, "broken".to_owned())], 10);
         assert_eq!(sum.samples.len(), MAX_SAMPLES);
         assert!(sum.sales.is_sorted_by_key(|sale| sale.at));
         assert_eq!(tallies.sum().sales.len(), 0, "a sum takes what it adds");
-    }
-
-    #[test]
-    fn all_is_in_the_order_of_its_numbers() {
-        assert!(Step::ALL.iter().enumerate().all(|(at, step)| *step as usize == at));
     }
 }

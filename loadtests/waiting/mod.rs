@@ -32,7 +32,7 @@ use self::report::{Quiet, Report, Round};
 use self::visitors::{Joining, Plain, Polling, Tokens};
 use crate::rig::cpu::{self, Process};
 use crate::rig::gauge::{Gauge, Reading, resident_bytes};
-use crate::rig::{EVENT, Rig, Setup, Tuning, free_addresses, put_room};
+use crate::rig::{EVENT, Rig, Setup, Terms, Tuning, free_addresses, put_room};
 use crate::wire::{Ask, Origin};
 
 /// Who joins and polls before anything is counted, so that the process has grown what it needs
@@ -85,9 +85,10 @@ pub async fn run(options: Options) -> Result<bool> {
     let setup = Setup {
         directory: crate::directory(options.data_dir.as_ref())?,
         venue: SampleVenue::Arena,
+        terms: Terms::default(),
         servers: 1,
         room: Some(room),
-        tuning: Tuning { limits: counted(), more: EASY_PROOFS, ..Tuning::default() },
+        tuning: Tuning { limits: counted(), http: String::new(), more: EASY_PROOFS.to_owned() },
     };
     let mut rig = tokio::select! {
         rig = Rig::start(&setup, say.clone()) => rig?,

@@ -1,81 +1,74 @@
-//! One kept HTTP/1.1 connection, driven by whoever uses it.
-//!
-//! The connection has no task of its own: a request is written and its answer read by the task
-//! that asked, which spares the generator two wake-ups per request.
+//! One kept HTTP/1.1 connection: a request is written, its answer read up to its length. An idle
+//! one is a socket and nothing else, so that a hundred thousand visitors fit into one process.
 
-use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::WireError;
+use super::{Ask, WireError};
 
 /// Largest answer that is read, in bytes: a stadium's manifest has a few millions.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// Unused for so long, a connection may be about to be closed by the server, which gives idle
-/// clients 10 s by default. It is then replaced.
-const MAX_IDLE: Duration = Duration::from_secs(5);
+/// Largest head of an answer, in bytes.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// Read at first, in bytes: most answers fit.
+const FIRST_BYTES: usize = 2 * 1024;
 
-/// A request's body: there at once, or nothing.
-pub struct Whole(Option<Bytes>);
-
-impl From<String> for Whole {
-    fn from(text: String) -> Self {
-        Self((!text.is_empty()).then(|| text.into()))
-    }
+/// Connections that are open now, and the most that were at once.
+#[derive(Default)]
+pub struct Open {
+    now: AtomicU32,
+    most: AtomicU32,
 }
 
-impl Body for Whole {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+impl Open {
+    /// Now.
+    pub fn now(&self) -> u32 {
+        self.now.load(Ordering::Relaxed)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let bytes = self.0.as_ref().map_or(0, Bytes::len);
-        SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
+    /// At most until now.
+    pub fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
     }
 }
-
-type Driver = Pin<Box<http1::Connection<TokioIo<TcpStream>, Whole>>>;
 
 /// A connection that isn't in use, or is in use by one request.
 pub struct Connection {
-    sender: SendRequest<Whole>,
-    /// None once the connection has ended.
-    driver: Option<Driver>,
+    stream: TcpStream,
     used: Instant,
+    is_over: bool,
+    open: Arc<Open>,
 }
 
-/// What became of a request.
-pub enum Sent {
-    /// It was answered.
-    Answered(Response<()>, Vec<u8>),
-    /// The connection was closed before it was sent: it may go through another one.
-    NotSent(Box<Request<Whole>>),
+/// An answer as it was read.
+pub struct Received {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its `ETag`.
+    pub etag: Option<HeaderValue>,
+    /// Its `Retry-After`, in seconds.
+    pub retry_after_s: Option<u32>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.now.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
     /// Connects from the given loopback address.
-    pub async fn open(from: Ipv4Addr, to: SocketAddr) -> Result<Self, WireError> {
+    pub async fn open(from: Ipv4Addr, to: SocketAddr, open: &Arc<Open>) -> Result<Self, WireError> {
         let connected = async {
             let socket = TcpSocket::new_v4()?;
             socket.set_nodelay(true)?;
@@ -84,77 +77,160 @@ impl Connection {
         };
         let stream: io::Result<TcpStream> = connected.await;
         let stream = stream.map_err(|error| WireError::Connect(error.to_string()))?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)), used: Instant::now() })
+        let now = open.now.fetch_add(1, Ordering::Relaxed) + 1;
+        open.most.fetch_max(now, Ordering::Relaxed);
+        Ok(Self { stream, used: Instant::now(), is_over: false, open: open.clone() })
     }
 
-    /// Whether it can be expected to be still open.
-    pub fn is_fresh(&self) -> bool {
-        !self.sender.is_closed() && self.used.elapsed() < MAX_IDLE
+    /// Whether it can be expected to be still open on the other side.
+    pub fn is_fresh(&self, max_idle: Duration) -> bool {
+        if self.is_over || self.used.elapsed() >= max_idle {
+            return false;
+        }
+        // Nothing may come unasked: bytes would be of no request, an end is one.
+        let mut byte = [0];
+        matches!(self.stream.try_read(&mut byte), Err(error)
+            if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request and reads the whole answer.
-    pub async fn exchange(&mut self, request: Request<Whole>) -> Result<Sent, WireError> {
-        if self.drive(SendRequest::ready).await?.is_err() {
-            return Ok(Sent::NotSent(Box::new(request)));
-        }
-        let response = match self.drive(|sender| sender.try_send_request(request)).await? {
-            Ok(response) => response,
-            Err(mut error) => {
-                return match error.take_message() {
-                    Some(request) => Ok(Sent::NotSent(Box::new(request))),
-                    None => Err(error.into_error().into()),
-                };
+    /// Sends a request, and no more.
+    pub async fn send(&mut self, request: &[u8]) -> Result<(), WireError> {
+        self.is_over = true;
+        Ok(self.stream.write_all(request).await?)
+    }
+
+    /// Sends a request and reads the whole answer. Whatever fails, the connection is over.
+    pub async fn exchange(&mut self, request: &[u8]) -> Result<Received, WireError> {
+        self.is_over = true;
+        self.stream.write_all(request).await?;
+        let (mut bytes, mut head) = (Vec::with_capacity(FIRST_BYTES), None);
+        loop {
+            if self.stream.read_buf(&mut bytes).await? == 0 {
+                return Err(if bytes.is_empty() { WireError::Closed } else { WireError::Cut });
             }
-        };
-        let (parts, mut body) = response.into_parts();
-        let mut bytes = Vec::with_capacity(expected(&body));
-        while let Some(frame) = self.frame(&mut body).await? {
-            if let Ok(data) = frame.into_data() {
-                if bytes.len() + data.len() > MAX_ANSWER_BYTES {
-                    return Err(WireError::TooLarge);
-                }
-                bytes.extend_from_slice(&data);
+            if head.is_none() {
+                head = Head::parse(&bytes)?;
+            }
+            if let Some(found) = &head
+                && found.end + found.length <= bytes.len()
+            {
+                break;
+            }
+            if let Some(found) = &head {
+                bytes.reserve(found.end + found.length - bytes.len());
             }
         }
+        let head = head.ok_or(WireError::Cut)?;
+        self.is_over = head.closes || head.end + head.length != bytes.len();
         self.used = Instant::now();
-        Ok(Sent::Answered(Response::from_parts(parts, ()), bytes))
-    }
-
-    /// Drives the connection until a step of the sender is done.
-    async fn drive<'a, F: Future>(
-        &'a mut self,
-        step: impl FnOnce(&'a mut SendRequest<Whole>) -> F,
-    ) -> Result<F::Output, WireError> {
-        let Self { sender, driver, .. } = self;
-        let mut step = pin!(step(sender));
-        poll_fn(move |context| {
-            if let Poll::Ready(done) = step.as_mut().poll(context) {
-                return Poll::Ready(Ok(done));
-            }
-            let ended = driver.as_mut().map(|driver| driver.as_mut().poll(context));
-            if !matches!(ended, Some(Poll::Pending)) {
-                // What was not sent yet comes back when the driver is dropped.
-                *driver = None;
-            }
-            // What the connection read just now may be what the step waits for.
-            match (step.as_mut().poll(context), ended) {
-                (Poll::Ready(done), _) => Poll::Ready(Ok(done)),
-                (Poll::Pending, Some(Poll::Pending)) => Poll::Pending,
-                (Poll::Pending, Some(Poll::Ready(Err(error)))) => Poll::Ready(Err(error.into())),
-                (Poll::Pending, _) => Poll::Ready(Err(WireError::Closed)),
-            }
-        })
-        .await
-    }
-
-    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Frame<Bytes>>, WireError> {
-        let next = self.drive(|_| poll_fn(|context| Pin::new(&mut *body).poll_frame(context)));
-        Ok(next.await?.transpose()?)
+        bytes.drain(..head.end);
+        let Head { status, etag, retry_after_s, .. } = head;
+        Ok(Received { status, etag, retry_after_s, body: bytes })
     }
 }
 
-fn expected(body: &Incoming) -> usize {
-    let bytes = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-    bytes.unwrap_or(0).min(MAX_ANSWER_BYTES)
+struct Head {
+    status: StatusCode,
+    end: usize,
+    length: usize,
+    etag: Option<HeaderValue>,
+    retry_after_s: Option<u32>,
+    closes: bool,
+}
+
+impl Head {
+    /// None while it isn't complete.
+    fn parse(bytes: &[u8]) -> Result<Option<Self>, WireError> {
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return if bytes.len() > MAX_HEAD_BYTES {
+                Err(WireError::Unreadable)
+            } else {
+                Ok(None)
+            };
+        };
+        let text = std::str::from_utf8(&bytes[..end]).map_err(|_| WireError::Unreadable)?;
+        let mut lines = text.split("\r\n");
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3));
+        let status = status.and_then(|digits| digits.parse().ok()).ok_or(WireError::Unreadable)?;
+        let mut head = Self {
+            status,
+            end: end + 4,
+            length: 0,
+            etag: None,
+            retry_after_s: None,
+            closes: false,
+        };
+        let mut length = None;
+        for line in lines {
+            let (name, value) = line.split_once(':').ok_or(WireError::Unreadable)?;
+            let value = value.trim();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().ok(),
+                "etag" => head.etag = HeaderValue::try_from(value).ok(),
+                "retry-after" => head.retry_after_s = value.parse().ok(),
+                "connection" => head.closes = value.eq_ignore_ascii_case("close"),
+                _ => {}
+            }
+        }
+        let empty = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        head.length = match length {
+            _ if empty => 0,
+            Some(length) if length <= MAX_ANSWER_BYTES => length,
+            Some(_) => return Err(WireError::TooLarge),
+            // Chunks aren't read: no answer of the API needs them.
+            None => return Err(WireError::Unreadable),
+        };
+        Ok(Some(head))
+    }
+}
+
+/// A request as it goes over the wire.
+pub fn write(host: &HeaderValue, path: &str, ask: &Ask<'_>) -> Result<Vec<u8>, WireError> {
+    let fits = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let texts = [ask.key, ask.queue, ask.pass, ask.forwarded];
+    if path.contains(' ') || !fits(path) || !texts.iter().flatten().all(|text| fits(text)) {
+        return Err(WireError::Unsendable);
+    }
+    let method = match (ask.delete, ask.post || ask.body.is_some()) {
+        (true, _) => "DELETE",
+        (false, true) => "POST",
+        (false, false) => "GET",
+    };
+    let mut request = Vec::with_capacity(512);
+    // Memory takes everything.
+    let _ = write!(request, "{method} {path} HTTP/1.1\r\n");
+    let mut header = |name: &str, value: &[u8]| {
+        request.extend_from_slice(name.as_bytes());
+        request.extend_from_slice(b": ");
+        request.extend_from_slice(value);
+        request.extend_from_slice(b"\r\n");
+    };
+    header("host", host.as_bytes());
+    for (name, value) in [("authorization", ask.session), ("if-none-match", ask.known)] {
+        if let Some(value) = value {
+            header(name, value.as_bytes());
+        }
+    }
+    for (name, value) in [
+        ("idempotency-key", ask.key),
+        ("onsale-queue", ask.queue),
+        ("onsale-pass", ask.pass),
+        ("x-forwarded-for", ask.forwarded),
+    ] {
+        if let Some(value) = value {
+            header(name, value.as_bytes());
+        }
+    }
+    if let Some(body) = &ask.body {
+        header("content-type", b"application/json");
+        header("content-length", body.len().to_string().as_bytes());
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body.as_bytes());
+    } else {
+        if method == "POST" {
+            header("content-length", b"0");
+        }
+        request.extend_from_slice(b"\r\n");
+    }
+    Ok(request)
 }

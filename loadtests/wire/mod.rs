@@ -1,32 +1,32 @@
-//! HTTP as buyers speak it: kept connections from many loopback addresses, bounded in number,
-//! every wait measured.
+//! HTTP as visitors speak it: kept connections of their own, connections that many share as
+//! through a proxy, or a new one each time; from many loopback addresses, every wait measured.
 
 mod connection;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH,
-};
-use hyper::{Method, Request, StatusCode};
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::connection::{Connection, Sent, Whole};
+use self::connection::Received;
+pub use self::connection::{Connection, Open};
 
 /// How long a request may take before it counts as lost. Servers give up after 15 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 /// How long a request may wait for a connection to be free.
 const CONNECTION_LIMIT: Duration = Duration::from_mins(1);
-/// Loopback addresses that connections come from: each has its own 28,000 ports, and to the
-/// servers each is another client.
+/// Loopback addresses that shared connections come from: each has its own 28,000 ports, and to
+/// the servers each is another client.
 const SOURCES: u32 = 250;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Unused for so long, a connection may be about to be closed by the server, which gives idle
+/// clients 30 s by default. It is then replaced.
+const MAX_IDLE: Duration = Duration::from_secs(20);
 
 /// Why there was no answer.
 #[derive(Debug, Error)]
@@ -36,10 +36,13 @@ pub enum WireError {
     Connect(String),
     /// The connection broke.
     #[error("the connection broke: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(#[from] std::io::Error),
     /// The server closed it.
     #[error("the connection was closed without an answer")]
     Closed,
+    /// The server closed it within an answer.
+    #[error("the connection was closed within an answer")]
+    Cut,
     /// Not in time.
     #[error("no answer in time")]
     Timeout,
@@ -47,8 +50,11 @@ pub enum WireError {
     #[error("no connection was free in time")]
     NoConnection,
     /// An address, a path or a header that can't be sent.
-    #[error("the request can't be sent: {0}")]
-    Unsendable(#[from] hyper::http::Error),
+    #[error("the request can't be sent")]
+    Unsendable,
+    /// Not HTTP as this program reads it.
+    #[error("the answer can't be read")]
+    Unreadable,
     /// More than this program reads.
     #[error("the answer is too large")]
     TooLarge,
@@ -69,21 +75,28 @@ pub struct Ask<'a> {
     pub key: Option<&'a str>,
     /// The `ETag` that is known.
     pub known: Option<&'a HeaderValue>,
+    /// The queue token.
+    pub queue: Option<&'a str>,
+    /// The pass.
+    pub pass: Option<&'a str>,
+    /// The address that a proxy says the visitor has.
+    pub forwarded: Option<&'a str>,
 }
 
 /// An answer, and how long it took.
+#[derive(Debug)]
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
     /// Its `ETag`.
     pub etag: Option<HeaderValue>,
+    /// Its `Retry-After`, in seconds.
+    pub retry_after_s: Option<u32>,
     /// Its body.
     pub body: Vec<u8>,
-    /// From when the request was wanted to its answer.
-    pub wanted: Duration,
-    /// Of it, waiting for a connection to be free.
+    /// Waiting for a connection to be free.
     pub queued: Duration,
-    /// The rest of it.
+    /// From then on to the answer, a new connection included.
     pub service: Duration,
 }
 
@@ -94,21 +107,38 @@ pub struct Origin {
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
     opened: AtomicU32,
+    open: Arc<Open>,
+    max_idle: Duration,
 }
 
 impl Origin {
-    /// A server that at most so many connections are made to.
+    /// A server that at most so many shared connections are made to.
     ///
     /// # Errors
     /// Never for an address that is one.
     pub fn new(address: SocketAddr, connections: usize) -> Result<Self, WireError> {
-        let host = HeaderValue::try_from(address.to_string()).map_err(hyper::http::Error::from)?;
+        Self::counted(address, connections, Arc::default(), MAX_IDLE)
+    }
+
+    /// The same, with its open connections counted here, and kept so long without use.
+    ///
+    /// # Errors
+    /// Never for an address that is one.
+    pub fn counted(
+        address: SocketAddr,
+        connections: usize,
+        open: Arc<Open>,
+        max_idle: Duration,
+    ) -> Result<Self, WireError> {
+        let host = HeaderValue::try_from(address.to_string());
         Ok(Self {
             address,
-            host,
+            host: host.map_err(|_| WireError::Unsendable)?,
             idle: Mutex::new(Vec::new()),
             free: Semaphore::new(connections),
             opened: AtomicU32::new(0),
+            open,
+            max_idle,
         })
     }
 
@@ -122,81 +152,95 @@ impl Origin {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Sends a request and waits for the answer.
+    /// Sends a request through a shared connection and waits for the answer.
     ///
     /// # Errors
     /// If there was none.
     pub async fn ask(&self, path: &str, ask: Ask<'_>) -> Result<Answer, WireError> {
         let wanted = Instant::now();
-        let request = self.request(path, ask)?;
+        let request = connection::write(&self.host, path, &ask)?;
         let permit = timeout(CONNECTION_LIMIT, self.free.acquire()).await;
         let _permit = permit.ok().and_then(Result::ok).ok_or(WireError::NoConnection)?;
         let queued = wanted.elapsed();
-        let exchange = self.exchange(request);
-        let (response, body) =
-            timeout(REQUEST_LIMIT, exchange).await.map_err(|_| WireError::Timeout)??;
-        let wanted = wanted.elapsed();
-        Ok(Answer {
-            status: response.status(),
-            etag: response.headers().get(ETAG).cloned(),
-            body,
-            wanted,
-            queued,
-            service: wanted.saturating_sub(queued),
-        })
+        let exchange = async {
+            let mut connection = self.kept_or_new().await?;
+            let received = connection.exchange(&request).await?;
+            // The last one used: the fewest stay open, and those rarely grow stale.
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            Ok(received)
+        };
+        let received = timeout(REQUEST_LIMIT, exchange).await.map_err(|_| WireError::Timeout)?;
+        received.map(|received| Answer::new(received, wanted, queued))
     }
 
-    async fn exchange(
+    /// Sends a request through the visitor's own connection, which is opened from this address if
+    /// there is none (any more), and stays in its place.
+    ///
+    /// # Errors
+    /// If there was none.
+    pub async fn ask_through(
         &self,
-        request: Request<Whole>,
-    ) -> Result<(hyper::Response<()>, Vec<u8>), WireError> {
-        let mut request = request;
-        loop {
-            // The last one used: the fewest stay open, and those rarely grow stale.
-            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let (mut connection, is_new) = match kept {
-                Some(connection) if connection.is_fresh() => (connection, false),
-                Some(_) => continue,
-                None => (self.open().await?, true),
+        own: &mut Option<Connection>,
+        from: Ipv4Addr,
+        path: &str,
+        ask: Ask<'_>,
+    ) -> Result<Answer, WireError> {
+        let wanted = Instant::now();
+        let request = connection::write(&self.host, path, &ask)?;
+        let exchange = async {
+            let mut connection = match own.take() {
+                Some(kept) if kept.is_fresh(self.max_idle) => kept,
+                _ => self.open(from).await?,
             };
-            match connection.exchange(request).await? {
-                Sent::Answered(response, body) => {
-                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-                    return Ok((response, body));
+            let received = connection.exchange(&request).await?;
+            *own = Some(connection);
+            Ok(received)
+        };
+        let received = timeout(REQUEST_LIMIT, exchange).await.map_err(|_| WireError::Timeout)?;
+        received.map(|received| Answer::new(received, wanted, Duration::ZERO))
+    }
+
+    /// Sends a request and hangs up without waiting for an answer, as a phone in a tunnel does.
+    ///
+    /// # Errors
+    /// If it could not be sent.
+    pub async fn ask_and_hang_up(
+        &self,
+        from: Ipv4Addr,
+        path: &str,
+        ask: Ask<'_>,
+    ) -> Result<(), WireError> {
+        let request = connection::write(&self.host, path, &ask)?;
+        let mut connection = self.open(from).await?;
+        connection.send(&request).await
+    }
+
+    async fn kept_or_new(&self) -> Result<Connection, WireError> {
+        loop {
+            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match kept {
+                Some(connection) if connection.is_fresh(self.max_idle) => return Ok(connection),
+                Some(_) => {}
+                None => {
+                    let number = self.opened.load(Ordering::Relaxed) % SOURCES;
+                    let last = u8::try_from(number).unwrap_or(0) + 1;
+                    return self.open(Ipv4Addr::new(127, 0, 1, last)).await;
                 }
-                Sent::NotSent(_) if is_new => return Err(WireError::Closed),
-                Sent::NotSent(unsent) => request = *unsent,
             }
         }
     }
 
-    async fn open(&self) -> Result<Connection, WireError> {
-        let number = self.opened.fetch_add(1, Ordering::Relaxed) % SOURCES;
-        let last = u8::try_from(number).unwrap_or(0) + 1;
-        Connection::open(Ipv4Addr::new(127, 0, 1, last), self.address).await
+    async fn open(&self, from: Ipv4Addr) -> Result<Connection, WireError> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Connection::open(from, self.address, &self.open).await
     }
+}
 
-    fn request(&self, path: &str, ask: Ask<'_>) -> Result<Request<Whole>, WireError> {
-        let method = match (ask.delete, ask.post || ask.body.is_some()) {
-            (true, _) => Method::DELETE,
-            (false, true) => Method::POST,
-            (false, false) => Method::GET,
-        };
-        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
-        if let Some(session) = ask.session {
-            request = request.header(AUTHORIZATION, session);
-        }
-        if let Some(key) = ask.key {
-            request = request.header(IDEMPOTENCY_KEY, key);
-        }
-        if let Some(known) = ask.known {
-            request = request.header(IF_NONE_MATCH, known);
-        }
-        if ask.body.is_some() {
-            let json = HeaderValue::from_static("application/json");
-            request = request.header(CONTENT_TYPE, json);
-        }
-        Ok(request.body(ask.body.unwrap_or_default().into())?)
+impl Answer {
+    fn new(received: Received, wanted: Instant, queued: Duration) -> Self {
+        let service = wanted.elapsed().saturating_sub(queued);
+        let Received { status, etag, retry_after_s, body } = received;
+        Self { status, etag, retry_after_s, body, queued, service }
     }
 }
 

@@ -57,6 +57,9 @@ pub(super) struct PostgresServer {
     pub(super) running: Running,
     pub(super) port: u16,
     pub(super) url: String,
+    program: Program,
+    home: Home,
+    durable: bool,
 }
 
 impl PostgresServer {
@@ -80,7 +83,8 @@ impl PostgresServer {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match start_once(&program, home, &password, options.durable, watchdog).await {
+            let port = free_port()?;
+            match start_once(&program, home, (&password, port), options.durable, watchdog).await {
                 Ok(server) => {
                     let elapsed = started.elapsed();
                     (options.progress)(&format!("Postgres is ready after {elapsed:.2?}"));
@@ -97,18 +101,35 @@ impl PostgresServer {
     pub(super) async fn stop(&mut self) -> Result<()> {
         self.running.stop(&STOP_SIGNALS).await
     }
+
+    /// Ends the server as a power cut would.
+    pub(super) async fn kill(&mut self) -> Result<()> {
+        self.running.stop(&[]).await
+    }
+
+    /// Starts the server again on its port; it first replays its log.
+    pub(super) async fn start_again(&mut self, watchdog: &Mutex<Watchdog>) -> Result<()> {
+        if self.running.is_alive() {
+            return Ok(());
+        }
+        // What a killed server's children still hold, they let go of in a moment.
+        stop_stale(&self.home.cluster()).await?;
+        let password = self.home.secret("postgres.password")?;
+        let at = (password.as_str(), self.port);
+        *self = start_once(&self.program, &self.home, at, self.durable, watchdog).await?;
+        Ok(())
+    }
 }
 
 async fn start_once(
     program: &Program,
     home: &Home,
-    password: &str,
+    (password, port): (&str, u16),
     durable: bool,
     watchdog: &Mutex<Watchdog>,
 ) -> Result<PostgresServer> {
     let cluster = home.cluster();
     let log = home.path("postgres.log");
-    let port = free_port()?;
     let mut command = program.command(&program.executable, home);
     server_arguments(&mut command, &cluster, port, durable);
     let log_start = log_length(&log);
@@ -122,7 +143,8 @@ async fn start_once(
         }
         if is_ready(&base).await? {
             let url = format!("{base}/{DATABASE}?sslmode=disable");
-            return Ok(PostgresServer { running, port, url });
+            let (program, home) = (program.clone(), home.clone());
+            return Ok(PostgresServer { running, port, url, program, home, durable });
         }
         if Instant::now() > deadline {
             running.stop(&STOP_SIGNALS).await?;

@@ -206,6 +206,19 @@ impl Stack {
         self.start_redis().await
     }
 
+    /// Kills Postgres (SIGKILL) and starts it again on its port: it recovers from its log.
+    ///
+    /// # Errors
+    /// [`DevstackError::NotOwned`] unless this process runs its own Postgres;
+    /// [`DevstackError::NotStarted`].
+    pub async fn restart_postgres(&self) -> Result<()> {
+        let own = self.own()?;
+        let mut servers = own.servers.lock().await;
+        let postgres = servers.postgres.as_mut().ok_or(DevstackError::NotOwned("Postgres"))?;
+        postgres.kill().await?;
+        postgres.start_again(&own.watchdog).await
+    }
+
     fn own(&self) -> Result<&Own> {
         match &self.servers {
             Servers::Own(own) => Ok(own),

@@ -1,4 +1,4 @@
-//! What buyers read of the answers; the rest is skipped.
+//! What visitors read of the answers; the rest is skipped.
 
 use serde::Deserialize;
 
@@ -15,6 +15,27 @@ pub struct ProblemBody {
 #[derive(Deserialize)]
 pub struct SessionBody<'a> {
     pub token: &'a str,
+}
+
+/// A place in line, on joining.
+#[derive(Deserialize)]
+pub struct JoinBody {
+    pub token: String,
+    pub poll_after_ms: u64,
+}
+
+/// A place in line, on asking.
+#[derive(Deserialize)]
+pub struct PlaceBody<'a> {
+    pub state: &'a str,
+    pub place: Option<&'a str>,
+    pub poll_after_ms: u64,
+}
+
+/// A pass.
+#[derive(Deserialize)]
+pub struct PassBody {
+    pub pass: Box<str>,
 }
 
 /// A hold.
@@ -58,17 +79,19 @@ pub struct PaymentBody {
 /// A ticket.
 #[derive(Deserialize)]
 pub struct TicketBody {
-    pub place: PlaceBody,
+    pub place: TicketPlaceBody,
 }
 
 /// Its place.
 #[derive(Deserialize)]
-pub struct PlaceBody {
+pub struct TicketPlaceBody {
     pub place: i32,
 }
 
 /// What the sandbox took.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct PaidBody {
     pub charged: Option<i64>,
+    #[serde(default)]
+    pub code: Option<String>,
 }

@@ -1,13 +1,14 @@
-//! Who comes, and what they want.
+//! What visitors want.
 //!
-//! Everybody wants the same event at once; nobody hesitates. Most take the best two or a few
-//! neighbours of a price level, some choose seats on the chart (and everybody looks at the good
-//! ones first), some stand on the floor. Towards the end people take one place, whatever it is.
+//! Most take the best two or a few neighbours of a price level, some choose seats on the chart
+//! (and everybody looks at the good ones first), some stand on the floor. Towards the end people
+//! take one place, whatever it is.
 
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
+use super::persona::Persona;
 use crate::shop::{Offer, Run, Shop, Snapshot};
 
 /// From this share of free places on, people take whatever there is.
@@ -16,6 +17,8 @@ const LAST_PLACES_PERCENT: u32 = 5;
 const LEAVERS_ABOVE_PERCENT: u32 = 20;
 /// After so many refusals one place will do, wherever it is.
 const HUMBLE_AFTER: u32 = 3;
+/// Bots take as many at once as offers allow, and so many at most.
+const GREEDY: u32 = 8;
 /// Runs that somebody looks at on the chart before leaving the choice to the server.
 const RUNS_LOOKED_AT: u32 = 24;
 
@@ -39,22 +42,19 @@ pub enum Leaving {
     Vanishes,
 }
 
-/// A buyer.
-pub struct Buyer {
-    /// Which one: names their keys and their address.
-    pub number: u64,
+/// What somebody wants.
+pub struct Wishes {
     /// Takes equally good seats if the chosen ones are taken.
     pub accept_equivalent: bool,
-    /// Pays with a card that is declined first.
-    pub declined_first: bool,
+    persona: Persona,
     taste: Taste,
     leaves: Option<Leaving>,
     places: u32,
     level: usize,
-    rng: StdRng,
+    rng: SmallRng,
 }
 
-/// What a buyer asks to hold.
+/// What somebody asks to hold.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wish {
     /// The request's body.
@@ -63,39 +63,49 @@ pub struct Wish {
     pub places: u32,
 }
 
-impl Buyer {
-    /// The same seed and number give the same buyer.
-    pub fn new(seed: u64, number: u64, shop: &Shop) -> Self {
-        // Neighbouring seeds give unrelated streams: the generator hashes them.
-        let mut rng = StdRng::seed_from_u64(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let share = |rng: &mut StdRng, percent: f64| rng.random_bool(percent / 100.0);
-        let taste = match rng.random_range(0..100) {
-            0..30 => Taste::Chart,
-            30..50 if !shop.areas.is_empty() => Taste::Floor,
+impl Wishes {
+    /// As the kind of visitor has it, who may have `most` places.
+    pub fn new(rng: &mut SmallRng, persona: Persona, shop: &Shop, most: u32) -> Self {
+        let mut rng = SmallRng::from_rng(rng);
+        let taste = match (persona, rng.random_range(0..100)) {
+            (Persona::Hoarder | Persona::Scalper, _) => Taste::Best,
+            (Persona::Picky, _) | (_, 0..30) => Taste::Chart,
+            (_, 30..50) if !shop.areas.is_empty() => Taste::Floor,
             _ => Taste::Best,
         };
         // Half of all groups are couples.
-        let sizes = [1, 2, 2, 2, 2, 2, 3, 4, 4, 6];
+        let sizes: &[u32] = match persona {
+            Persona::Eager => &[1, 2, 2, 2, 2, 2, 3, 4, 4, 6],
+            Persona::Hoarder | Persona::Scalper => &[GREEDY],
+            _ => &[2, 2, 2, 2, 3, 3, 4, 4],
+        };
         let places = *sizes.choose(&mut rng).unwrap_or(&2);
-        let leaves = match rng.random_range(0..100) {
-            0..2 => Some(Leaving::GivesBack),
-            2..4 => Some(Leaving::Vanishes),
+        let leaves = match (persona, rng.random_range(0..100)) {
+            (Persona::Eager, 0..2) | (Persona::Wanderer, 0..40) => Some(Leaving::GivesBack),
+            (Persona::Eager, 2..4) | (Persona::Wanderer, _) => Some(Leaving::Vanishes),
             _ => None,
         };
+        let accept_equivalent = match persona {
+            Persona::Eager => rng.random_bool(0.6),
+            Persona::Picky => false,
+            _ => true,
+        };
         Self {
-            number,
-            accept_equivalent: share(&mut rng, 60.0),
-            declined_first: share(&mut rng, 3.0),
+            accept_equivalent,
+            persona,
             taste,
             leaves,
-            places: if taste == Taste::Floor { places.min(4) } else { places },
+            places: if taste == Taste::Floor { places.min(4) } else { places }.min(most),
             level: rng.random_range(0..shop.levels.len().max(1)),
             rng,
         }
     }
 
-    /// Whether, and how, this buyer leaves the hold just made.
+    /// Whether, and how, somebody leaves the hold just made. Wanderers do so at any time.
     pub fn leaves(&self, shop: &Shop, snapshot: &Snapshot) -> Option<Leaving> {
+        if self.persona == Persona::Wanderer {
+            return self.leaves;
+        }
         let plenty = percent(snapshot.free, shop.capacity) >= LEAVERS_ABOVE_PERCENT;
         self.leaves.filter(|_| plenty)
     }
@@ -104,6 +114,9 @@ impl Buyer {
     pub fn wish(&mut self, shop: &Shop, snapshot: &Snapshot, refused: u32) -> Option<Wish> {
         if snapshot.free == 0 {
             return None;
+        }
+        if self.persona == Persona::Picky {
+            return self.on_the_chart(shop, snapshot);
         }
         let last = percent(snapshot.free, shop.capacity) < LAST_PLACES_PERCENT;
         if last || refused >= HUMBLE_AFTER {
@@ -219,9 +232,12 @@ mod tests {
     use super::*;
     use crate::shop::tests::{free, small};
 
-    fn buyer(taste: Taste, places: u32) -> Buyer {
-        let shop = small();
-        Buyer { taste, places, level: 0, accept_equivalent: false, ..Buyer::new(1, 1, &shop) }
+    fn wishes(seed: u64) -> Wishes {
+        Wishes::new(&mut SmallRng::seed_from_u64(seed), Persona::Eager, &small(), 10)
+    }
+
+    fn buyer(taste: Taste, places: u32) -> Wishes {
+        Wishes { taste, places, level: 0, accept_equivalent: false, ..wishes(1) }
     }
 
     fn body(wish: Option<Wish>) -> String {
@@ -229,16 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_buyer() {
+    fn a_seed_is_a_wish() {
         let shop = small();
         let snapshot = free(&shop, 1, &[0, 1, 2, 3, 4, 5, 16, 17, 18, 19], 5);
-        let wishes = |seed| {
-            let wish = |number| body(Buyer::new(seed, number, &shop).wish(&shop, &snapshot, 0));
-            (0..50).map(wish).collect::<Vec<String>>()
-        };
-        assert_eq!(wishes(1), wishes(1));
-        assert_ne!(wishes(1), wishes(2));
-        let mut all = wishes(3);
+        let wish = |seed| body(wishes(seed).wish(&shop, &snapshot, 0));
+        let many = || (0..50).map(wish).collect::<Vec<String>>();
+        assert_eq!(many(), many());
+        let mut all = many();
         all.sort();
         all.dedup();
         assert!(all.len() > 10, "buyers differ: {all:?}");
@@ -262,8 +275,8 @@ mod tests {
         let shop = small();
         let snapshot = free(&shop, 1, &[1, 2, 4, 5, 16], 5);
         for number in 0..20 {
-            let chooser = Buyer::new(9, number, &shop);
-            let mut chooser = Buyer { taste: Taste::Chart, places: 2, level: 0, ..chooser };
+            let chooser = wishes(number);
+            let mut chooser = Wishes { taste: Taste::Chart, places: 2, level: 0, ..chooser };
             let body = body(chooser.wish(&shop, &snapshot, 0));
             assert!(body.contains("\"places\":[1,2]") || body.contains("\"places\":[4,5]"));
         }
@@ -275,19 +288,19 @@ mod tests {
     #[test]
     fn towards_the_end_any_place_will_do() {
         let shop = small();
-        let mut persona = buyer(Taste::Floor, 4);
+        let mut buyer_of_last = buyer(Taste::Floor, 4);
         let accessible = free(&shop, 1, &[9], 0);
-        assert!(body(persona.wish(&shop, &accessible, 0)).contains("\"places\":[9]"));
+        assert!(body(buyer_of_last.wish(&shop, &accessible, 0)).contains("\"places\":[9]"));
         let standing = free(&shop, 2, &[], 1);
-        let body = body(persona.wish(&shop, &standing, HUMBLE_AFTER));
+        let body = body(buyer_of_last.wish(&shop, &standing, HUMBLE_AFTER));
         assert!(body.contains("\"area\":\"FLOOR\",\"quantity\":1"));
-        assert_eq!(persona.wish(&shop, &free(&shop, 3, &[], 0), 0), None);
+        assert_eq!(buyer_of_last.wish(&shop, &free(&shop, 3, &[], 0), 0), None);
     }
 
     #[test]
     fn nobody_leaves_a_hold_behind_towards_the_end() {
         let shop = small();
-        let leaver = Buyer { leaves: Some(Leaving::Vanishes), ..buyer(Taste::Best, 2) };
+        let leaver = Wishes { leaves: Some(Leaving::Vanishes), ..buyer(Taste::Best, 2) };
         let plenty = free(&shop, 1, &[0, 1, 2, 3], 0);
         assert_eq!(leaver.leaves(&shop, &plenty), Some(Leaving::Vanishes));
         assert_eq!(leaver.leaves(&shop, &free(&shop, 2, &[0, 1, 2], 0)), None);

@@ -1,0 +1,80 @@
+use super::*;
+
+fn arrivals(curve: Curve, from_s: f64, until_s: f64) -> Arrivals {
+    Arrivals { visitors: 20_000, from_s, until_s, curve, heed_sold_out: 0 }
+}
+
+fn between(arrivals: &Arrivals, from: f64, to: f64) -> usize {
+    Schedule::new(arrivals, 1).filter(|at| (from..to).contains(at)).count()
+}
+
+#[test]
+fn the_whole_library_can_be_read() {
+    for (name, text) in LIBRARY {
+        let scenario = Scenario::parse(text, Path::new(".")).unwrap();
+        assert_eq!(&scenario.name, name);
+        assert!(!scenario.about.contains('\n') && !scenario.about.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_seed_is_a_schedule_and_everybody_comes_in_order() {
+    let even = arrivals(Curve::Steady, 0.0, 40.0);
+    let one: Vec<f64> = Schedule::new(&even, 1).collect();
+    assert_eq!(one, Schedule::new(&even, 1).collect::<Vec<f64>>());
+    assert_ne!(one, Schedule::new(&even, 2).collect::<Vec<f64>>());
+    assert!(one.is_sorted() && one.len() == 20_000);
+    assert!(one[0] >= 0.0 && *one.last().unwrap() <= 40.0);
+    // As many gaps are longer than the mean as an exponential distribution says: 1 / e.
+    let gaps = one.windows(2).filter(|pair| pair[1] - pair[0] > 40.0 / 20_000.0);
+    let share = gaps.count() as f64 / 20_000.0;
+    assert!((0.35..0.39).contains(&share), "{share}");
+    let seconds = even.per_second();
+    assert!(seconds.len() == 40 && seconds.iter().all(|n| (n - 500.0).abs() < 1e-6));
+}
+
+#[test]
+fn curves_are_what_they_are_called() {
+    let step = arrivals(Curve::Step(vec![[0.0, 1.0], [10.0, 3.0]]), 0.0, 20.0);
+    assert!((4_800..5_200).contains(&between(&step, 0.0, 10.0)));
+    let ramp = arrivals(Curve::Ramp { from: 0.0, to: 10.0 }, 0.0, 20.0);
+    assert!((4_800..5_200).contains(&between(&ramp, 0.0, 10.0)));
+    let spike = arrivals(Curve::Spike { build_up_s: 5.0, fade_s: 2.0 }, -60.0, 20.0);
+    assert!(between(&spike, -5.0, 0.0) > 3 * between(&spike, -15.0, -10.0));
+    assert!(between(&spike, 0.0, 2.0) > 2 * between(&spike, 4.0, 6.0));
+    let at_s = [10.0, 30.0];
+    let double = arrivals(Curve::DoublePeak { at_s, width_s: 2.0, second: 0.5 }, 0.0, 40.0);
+    let (first, other) = (between(&double, 0.0, 20.0), between(&double, 20.0, 40.0));
+    assert!((1.9..2.1).contains(&(first as f64 / other as f64)), "{first} {other}");
+}
+
+#[test]
+fn arrivals_can_be_replayed() {
+    let directory = std::env::temp_dir().join(format!("surge-{}", uuid::Uuid::now_v7()));
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("past.csv"), "second,arrivals\n0,10\n1,0\n2,30\n").unwrap();
+    let curve = Curve::Replay { file: "past.csv".into(), seconds: Vec::new() };
+    let mut past = arrivals(curve, 0.0, 3.0);
+    past.read_replay(&directory).unwrap();
+    past.check().unwrap();
+    assert!((4_800..5_200).contains(&between(&past, 0.0, 1.0)));
+    assert_eq!(between(&past, 1.01, 2.0), 0);
+    std::fs::write(directory.join("past.csv"), "0,10\nx,y\n").unwrap();
+    assert!(past.read_replay(&directory).is_err());
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let text = LIBRARY.iter().find(|(name, _)| *name == "miniature").unwrap().1;
+    let refused = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let error = Scenario::parse(&text.replacen(from, to, 1), Path::new(".")).unwrap_err();
+        format!("{error:#}")
+    };
+    assert!(refused("visitors = ", "visiters = ").contains("visiters"));
+    assert!(refused("fan = ", "member = 1\nfan = ").contains("no presale"));
+    assert!(refused("servers = 2", "servers = 0").contains("servers"));
+    assert!(refused("[payments]", "[payments]\nlost = 1.5").contains("payments"));
+    assert!(Scenario::find("no-such-thing").is_err());
+}

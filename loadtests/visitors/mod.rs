@@ -1,0 +1,194 @@
+//! The crowd: visitors who come by a schedule that no answer changes (an open model), each with a
+//! session and a state of their own.
+
+mod asking;
+mod bodies;
+mod clock;
+mod paying;
+pub mod persona;
+mod shopping;
+mod visitor;
+mod waiting;
+mod wish;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+pub use self::clock::Gone;
+use self::persona::Mix;
+use self::visitor::SPOTS;
+pub use self::visitor::Spot;
+use crate::rig::{EVENT, Programs};
+use crate::scenario::Scenario;
+use crate::shop::Shop;
+use crate::verdict::tally::Tallies;
+use crate::wire::{Ask, Open, Origin};
+
+/// The presale's lane, and the code that opens it.
+pub const PRESALE: &str = "members";
+pub const MEMBERS_CODE: &str = "CLUB-2026";
+/// Connections to the payment sandbox at most.
+const TO_SANDBOX: usize = 256;
+/// Most connections of the crowd's own are kept so long without use; servers are told to keep
+/// them longer.
+const OWN_IDLE: Duration = Duration::from_secs(110);
+
+/// What all visitors share.
+pub struct Crowd {
+    /// What is played.
+    pub scenario: Scenario,
+    /// The event.
+    pub shop: Shop,
+    /// The waiting room's path.
+    pub room_path: String,
+    /// The shop's servers.
+    pub servers: Vec<Origin>,
+    /// The payment sandbox.
+    pub sandbox: Origin,
+    /// Its address as it is written in payment pages.
+    pub sandbox_url: String,
+    /// Open connections.
+    pub open: Arc<Open>,
+    /// What happens.
+    pub tallies: Tallies,
+    /// When the run began.
+    pub begun: Instant,
+    /// When the sale opens: T-0.
+    pub opens: Instant,
+    mix: Mix,
+    own_taken: AtomicU32,
+    spots: [AtomicI64; SPOTS],
+    over: watch::Sender<bool>,
+}
+
+/// The public drawer count.
+#[derive(Debug, Deserialize)]
+pub struct Drawer {
+    /// By Redis.
+    pub redis: Count,
+    /// By Postgres.
+    pub postgres: Count,
+    /// Whether both tell the same.
+    pub agree: bool,
+}
+
+/// One side of the drawer count.
+#[derive(Debug, Deserialize)]
+pub struct Count {
+    /// Sold.
+    pub sold: u64,
+    /// Claimed by unpaid orders.
+    pub claimed: u64,
+    /// Held.
+    pub held: u64,
+    /// Free.
+    pub free: u64,
+}
+
+impl Drawer {
+    /// Whether both sides say that nothing is left, and nothing can come back unpaid.
+    pub fn is_empty(&self) -> bool {
+        let empty = |count: &Count| count.claimed + count.held + count.free == 0;
+        self.agree && empty(&self.redis) && empty(&self.postgres)
+    }
+
+    /// Whether both sides say that nothing is under way.
+    pub fn is_at_rest(&self) -> bool {
+        let rests = |count: &Count| count.claimed + count.held == 0;
+        self.agree && rests(&self.redis) && rests(&self.postgres)
+    }
+}
+
+impl Crowd {
+    /// Reads what is sold; nobody comes yet. The sale opens at that moment.
+    ///
+    /// # Errors
+    /// If the servers don't answer as they should.
+    pub async fn gather(
+        scenario: Scenario,
+        programs: &Programs,
+        opens: Instant,
+    ) -> Result<Arc<Self>> {
+        let open = Arc::new(Open::default());
+        let (shared, idle) = (scenario.connections.shared, OWN_IDLE);
+        let servers = programs.server_addresses.iter();
+        let servers: Result<Vec<Origin>, _> =
+            servers.map(|address| Origin::counted(*address, shared, open.clone(), idle)).collect();
+        let servers = servers?;
+        let sandbox = Origin::new(programs.sandbox_address, TO_SANDBOX)?;
+        let read = async |path: &str| {
+            let path = format!("/v1/events/{EVENT}{path}");
+            let answer = servers[0].ask(&path, Ask::default()).await?;
+            ensure!(answer.status.is_success(), "{path}: {}", answer.status);
+            Ok(answer.body)
+        };
+        let shop = Shop::read(&read("").await?, &read("/manifest").await?)?;
+        let weights = scenario.personas.iter().map(|(persona, weight)| (*persona, *weight));
+        Ok(Arc::new(Self {
+            mix: Mix::new(weights),
+            room_path: format!("{}/waiting-room", shop.path),
+            sandbox_url: format!("http://{}", sandbox.address()),
+            begun: Instant::now(),
+            tallies: Tallies::default(),
+            own_taken: AtomicU32::new(0),
+            spots: Default::default(),
+            over: watch::Sender::new(false),
+            scenario,
+            shop,
+            servers,
+            sandbox,
+            open,
+            opens,
+        }))
+    }
+
+    /// How many are there.
+    pub fn count(&self, spot: Spot) -> u64 {
+        u64::try_from(self.spots[spot as usize].load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// How many are anywhere.
+    pub fn here(&self) -> u64 {
+        let sum: i64 = self.spots.iter().map(|spot| spot.load(Ordering::Relaxed)).sum();
+        u64::try_from(sum).unwrap_or(0)
+    }
+
+    /// Seconds from the opening on, negative before it.
+    pub fn since_opening(&self, at: Instant) -> f32 {
+        let after = at.saturating_duration_since(self.opens).as_secs_f32();
+        after - self.opens.saturating_duration_since(at).as_secs_f32()
+    }
+
+    /// Seconds from the beginning of the run on.
+    pub fn second(&self) -> usize {
+        usize::try_from(self.begun.elapsed().as_secs()).unwrap_or(0)
+    }
+
+    /// Sends everybody home: nobody comes any more, nobody waits, who shops finishes.
+    pub fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Whether everybody was sent home.
+    pub fn is_over(&self) -> bool {
+        *self.over.borrow()
+    }
+
+    /// The public drawer count, if it is answered.
+    pub async fn drawer(&self) -> Option<Drawer> {
+        let path = format!("{}/drawer", self.shop.path);
+        for server in &self.servers {
+            if let Ok(answer) = server.ask(&path, Ask::default()).await
+                && let Ok(drawer) = serde_json::from_slice(&answer.body)
+            {
+                return Some(drawer);
+            }
+        }
+        None
+    }
+}
