@@ -29,6 +29,10 @@ const TAKE_BREATH: Duration = Duration::from_secs(2);
 /// Orders and holds may take so long to come to rest once all are gone, beyond what the sale's
 /// terms let them take.
 const REST_WITHIN: Duration = Duration::from_secs(90);
+/// What a killed server had taken to do, mails above all, others take over after so long.
+const LEASES_WITHIN: Duration = Duration::from_mins(7);
+/// How often the audit is repeated in that time.
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked whether they have.
 const REST_EVERY: Duration = Duration::from_millis(250);
 /// Servers keep visitors' connections for so long without use, in seconds: longer than visitors
@@ -179,6 +183,18 @@ async fn with_chaos(
     }
 }
 
+/// Audits, again and again for so long while it finds anything.
+async fn audit(rig: &Rig, patience: Duration) -> Result<(bool, String)> {
+    let started = Instant::now();
+    loop {
+        let audit = rig.shop.audit().await?;
+        if audit.0 || started.elapsed() >= patience {
+            return Ok(audit);
+        }
+        sleep(AUDIT_EVERY).await;
+    }
+}
+
 /// Waits until everything is at rest, counts and audits.
 async fn conclude(
     rig: &Rig,
@@ -205,7 +221,8 @@ async fn conclude(
         chaos::corrupt(&rig.shop.pg).await?;
     }
     say("auditing");
-    let audit = rig.shop.audit().await?;
+    let killed = chaos.iter().any(|row| row.what == Fault::KillServer.name());
+    let audit = audit(rig, if killed { LEASES_WITHIN } else { Duration::ZERO }).await?;
     let origins = crowd.servers.iter().chain([&crowd.sandbox]);
     let opened = origins.map(|origin| u64::from(Origin::opened(origin))).sum();
     Ok(Facts {

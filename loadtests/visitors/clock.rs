@@ -137,7 +137,9 @@ impl Crowd {
     /// Where it says "sold out", few go on.
     fn stays_away(&self, number: u64) -> bool {
         let heed = u64::from(self.scenario.arrivals.heed_sold_out);
-        heed > 0 && number % heed != 0 && self.shop.seen().is_some_and(|seen| seen.free == 0)
+        heed > 0
+            && !number.is_multiple_of(heed)
+            && self.shop.seen().is_some_and(|seen| seen.free == 0)
     }
 
     fn wake(&self, visitor: Box<Visitor>, back: &UnboundedSender<Box<Visitor>>) {

@@ -96,6 +96,7 @@ impl Catalog {
     /// # Errors
     /// If Postgres fails.
     #[inline(never)]
+    #[must_use]
     pub fn reload(&self, id: EventId) -> BoxFuture<'_, sqlx::Result<Option<Arc<Sale>>>> {
         // Boxed: every caller would be compiled with a copy of all of it.
         Box::pin(self.read_anew(id))

@@ -146,6 +146,7 @@ impl Redis {
     /// # Errors
     /// If none can be had in time.
     #[inline(never)]
+    #[must_use]
     pub fn bulk(&self) -> BoxFuture<'_, Result<deadpool_redis::Connection, Trouble>> {
         // Boxed: every caller would be compiled with a copy of all of it.
         Box::pin(async {

@@ -27,8 +27,7 @@ pub async fn read(pg: &PgPool, events: &[Uuid]) -> sqlx::Result<(Vec<Room>, i64)
     .fetch_all(pg)
     .await?;
     let Some(now_ms) = rooms.first().map(|row| row.now_ms) else { return Ok((Vec::new(), 0)) };
-    let mut calls = read_calls(pg, events).await?;
-    let mut lanes = read_lanes(pg, events, &mut calls).await?;
+    let mut lanes = read_lanes(pg, events).await?;
     let rooms = rooms.into_iter().map(|row| Room {
         event: EventId(row.event_id),
         state: row.state,
@@ -65,11 +64,7 @@ async fn read_calls(pg: &PgPool, events: &[Uuid]) -> sqlx::Result<ByLane> {
     Ok(calls)
 }
 
-async fn read_lanes(
-    pg: &PgPool,
-    events: &[Uuid],
-    calls: &mut ByLane,
-) -> sqlx::Result<HashMap<Uuid, Vec<Lane>>> {
+async fn read_lanes(pg: &PgPool, events: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Vec<Lane>>> {
     let rows = sqlx::query!(
         r#"SELECT event_id, lane, code, name, kind AS "kind: LaneKind", access_code, code_set, share,
                   joins_at AS "joins_at: SqlTimestamp", draw_at AS "draw_at: SqlTimestamp",
@@ -81,6 +76,9 @@ async fn read_lanes(
     )
     .fetch_all(pg)
     .await?;
+    // After the lanes: whoever is below `serving` without a call that says so would be told that
+    // the turn was missed.
+    let mut calls = read_calls(pg, events).await?;
     let mut lanes: HashMap<Uuid, Vec<Lane>> = HashMap::new();
     for row in rows {
         let (event, seed) = (EventId(row.event_id), row.seed.as_slice());
