@@ -143,7 +143,7 @@ fn main() -> ExitCode {
 async fn dispatch(arguments: Arguments) -> Result<bool> {
     let Some(command) = arguments.command else {
         let (scenario, output) = arguments.sold_out.scenario()?;
-        return play(scenario, output).await;
+        return Box::pin(play(scenario, output)).await;
     };
     match command {
         Command::Run(options) => {
@@ -151,7 +151,7 @@ async fn dispatch(arguments: Arguments) -> Result<bool> {
             scenario.seed = options.seed.unwrap_or(scenario.seed);
             scenario.arrivals.visitors = options.visitors.unwrap_or(scenario.arrivals.visitors);
             scenario.check()?;
-            play(scenario, options.output).await
+            Box::pin(play(scenario, options.output)).await
         }
         Command::Scenarios { name } => scenarios(name.as_deref()),
         Command::Report { summary, html } => {

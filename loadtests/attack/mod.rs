@@ -48,7 +48,7 @@ pub async fn run(options: Options) -> Result<bool> {
     (stack_options.database_url, stack_options.redis_url) = (None, None);
     stack_options.progress = say.clone();
     let stack = Stack::start(stack_options).await?;
-    let report = play(&options, &stack, &*say).await;
+    let report = Box::pin(play(&options, &stack, &*say)).await;
     stack.stop().await?;
     let report = report?;
     println!("{report}");

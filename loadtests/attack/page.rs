@@ -265,7 +265,7 @@ fn plot(page: &mut String, curve: &Curve) {
         format_args!(
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text></svg>\n\
          <figcaption>{}</figcaption></figure>\n",
-            (LEFT + WIDTH) / 2.0,
+            f64::midpoint(LEFT, WIDTH),
             all - 6.0,
             curve.axis,
             title(curve)

@@ -115,12 +115,12 @@ pub async fn play_all(
     let parts = runner.parts().await?;
     let open_parts = runner.open_parts().await?;
     let curves = runner.curves().await?;
-    let whole = if !whole {
-        None
-    } else {
+    let whole = if whole {
         let whole = runner.scene(CROWD, BUDGET, Defences::ACCOUNTS);
         let bare = Scene { defences: Defences::NONE, ..whole };
         Some((runner.play(&stages.bare, bare).await?, runner.play(&stages.armed, whole).await?))
+    } else {
+        None
     };
     let seeds = seeds.to_vec();
     Ok(Played { seeds, per_core, whole, hard, anybody, parts, open_parts, curves })

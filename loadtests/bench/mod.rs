@@ -239,9 +239,9 @@ impl Contest {
         let target = Target { address: stage.server(), connections: CONNECTIONS };
         match self {
             Self::Polls(polling, first) => {
-                let cost = Cost::begin(stage).await;
+                let cost = Cost::begin(stage);
                 let polls = drive(target, polling.clone(), *first, Until::Time(length)).await?;
-                figure.notes = cost.end(stage, "poll", polls.requests).await;
+                figure.notes = cost.end(stage, "poll", polls.requests);
                 *first += polls.requests;
                 let bytes = stage.one_poll(polling).await?;
                 let bare = stage.bare_json(&bytes).await?;
@@ -256,9 +256,9 @@ impl Contest {
                 stage.empty(stock).await?;
                 let holding =
                     Arc::new(Holding { keyring: stage.keyring.clone(), stock: stock.clone() });
-                let cost = Cost::begin(stage).await;
+                let cost = Cost::begin(stage);
                 let holds = drive(target, holding, 0, Until::Either(most, length)).await?;
-                figure.notes = cost.end(stage, "hold", holds.requests).await;
+                figure.notes = cost.end(stage, "hold", holds.requests);
                 stage.empty(stock).await?;
                 let bare = stage.bare_hold(stock).await?;
                 let target = Target { address: bare.address, ..target };
@@ -277,11 +277,11 @@ impl Contest {
                 figure.limit.0.push(minimal_us);
             }
             Self::Purchases(buying, commits) => {
-                let cost = Cost::begin(stage).await;
+                let cost = Cost::begin(stage);
                 let started = Instant::now();
                 let bought = buying.window(options.buyers, length).await?;
                 let count = bought.per_s * started.elapsed().as_secs_f64();
-                figure.notes = cost.end(stage, "purchase", count as u64).await;
+                figure.notes = cost.end(stage, "purchase", count as u64);
                 figure.notes.push(format!(
                     "p50 {:.0} ms, p99 {:.0} ms; {} buyers; pgbench at its best with {} clients",
                     bought.p50_ms, bought.p99_ms, options.buyers, commits.clients

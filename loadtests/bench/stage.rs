@@ -230,12 +230,12 @@ pub struct Cost {
 
 impl Cost {
     /// From now on.
-    pub async fn begin(stage: &Stage) -> Self {
+    pub fn begin(stage: &Stage) -> Self {
         Self { before: cpu::read(&stage.processes), began: Instant::now() }
     }
 
     /// Until now: per unit by process, and whether one of the cores was full.
-    pub async fn end(self, stage: &Stage, unit: &str, count: u64) -> Vec<String> {
+    pub fn end(self, stage: &Stage, unit: &str, count: u64) -> Vec<String> {
         let took = self.began.elapsed().as_secs_f64();
         let used = cpu::read(&stage.processes).since(&self.before).used;
         let (mut parts, mut generator) = (Vec::new(), 0.0);

@@ -209,7 +209,7 @@ impl Player {
         let joined = self.send(shop, Method::POST, &path, &[], Some(body)).await?;
         match (joined.status.as_u16(), joined.code()) {
             (200, _) => {}
-            (code, "sign_in_needed") if code == 403 => {
+            (403, "sign_in_needed") => {
                 shop.refused(self.who.kind, "sign_in_needed");
                 if self.is_bot() {
                     burnt(shop, true);

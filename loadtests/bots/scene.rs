@@ -312,7 +312,7 @@ struct Sale<'a> {
 }
 
 impl Sale<'_> {
-    async fn run(&mut self, players: &mut Vec<Player>) -> Result<()> {
+    async fn run(&mut self, players: &mut [Player]) -> Result<()> {
         if self.waiting.is_empty() {
             return self.until(u64::MAX, players).await;
         }
@@ -331,7 +331,7 @@ impl Sale<'_> {
     }
 
     /// Everything that happens until then.
-    async fn until(&mut self, until_ms: u64, players: &mut Vec<Player>) -> Result<()> {
+    async fn until(&mut self, until_ms: u64, players: &mut [Player]) -> Result<()> {
         loop {
             let next = self.timeline.next(until_ms, AT_ONCE);
             if next.is_empty() {

@@ -67,7 +67,7 @@ fn room(opens: Instant, door: &Door, event: EventId) -> Result<(Room, Vec<DrawAt
     let mut draws = Vec::new();
     let mut lane = |number: i16, after_s: f64| -> Result<Lane> {
         let opens = opens + Duration::from_secs_f64(after_s);
-        let at = opens - Duration::from_secs_f64(before);
+        let at = opens.checked_sub(Duration::from_secs_f64(before)).unwrap_or(opens);
         draws.push(DrawAt { lane: number, at });
         let draw = Draw::new(event, number, [0; 32], BEACON_NAME, None, None);
         let general = Lane::general(event, joins, stamp(at)?, stamp(opens)?);

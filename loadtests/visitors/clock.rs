@@ -91,10 +91,10 @@ impl Crowd {
                     self.tallies.note(gone.came, |tally| tally.stayed_away += 1);
                     continue;
                 }
-                self.wake(Box::new(Visitor::new(self, gone.came, due)), &back);
+                Self::wake(Box::new(Visitor::new(self, gone.came, due)), &back);
             }
             while waiting.peek().is_some_and(|entry| entry.0.due <= now) {
-                waiting.pop().into_iter().for_each(|entry| self.wake(entry.0, &back));
+                waiting.pop().into_iter().for_each(|entry| Self::wake(entry.0, &back));
             }
             let next = waiting.peek().map(|entry| entry.0.due);
             let next = next.into_iter().chain(coming.peek().map(|(_, due)| *due)).min();
@@ -115,7 +115,9 @@ impl Crowd {
             waiting.push(Entry(visitor));
         }
         // Who still comes back finds that it is over.
-        waiting.into_iter().for_each(|entry| send_home(entry.0));
+        for entry in waiting {
+            send_home(entry.0);
+        }
         tokio::spawn(async move {
             while let Some(visitor) = returned.recv().await {
                 send_home(visitor);
@@ -130,7 +132,8 @@ impl Crowd {
         let opens = self.opens;
         (0_u64..).zip(schedule).map(move |(number, at_s)| {
             let span = Duration::from_secs_f64(at_s.abs());
-            (number, if at_s < 0.0 { opens - span } else { opens + span })
+            let before = opens.checked_sub(span).unwrap_or(opens);
+            (number, if at_s < 0.0 { before } else { opens + span })
         })
     }
 
@@ -142,7 +145,7 @@ impl Crowd {
             && self.shop.seen().is_some_and(|seen| seen.free == 0)
     }
 
-    fn wake(&self, visitor: Box<Visitor>, back: &UnboundedSender<Box<Visitor>>) {
+    fn wake(visitor: Box<Visitor>, back: &UnboundedSender<Box<Visitor>>) {
         let back = back.clone();
         tokio::spawn(async move {
             if let Some(visitor) = visitor.go().await {
@@ -172,7 +175,7 @@ impl Crowd {
             }
         }
         self.end();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

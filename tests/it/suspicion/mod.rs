@@ -271,7 +271,7 @@ async fn a_card_pays_for_so_many_accounts_and_others_get_their_money_back() {
     let mut env = Env::start().await;
     env.config.suspicion.accounts_per_card = 2;
     let shop = Shop::open(env, NEVER_MS).await;
-    let buy = async |buyer: &Buyer, key: &str, places: &[i32], card: &str| {
+    let buy = async |buyer: &Buyer, key: &str, places: &[i64], card: &str| {
         let hold = buyer.hold_places(SHOW, &shop.offer, key, places).await.expect(201);
         let order = buyer.checkout(SHOW, &hold.id(), "ada@example.org").await.expect(201);
         buyer.pay(&order, card).await.expect(200);
