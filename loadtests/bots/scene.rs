@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use onsale::app::App;
-use onsale::catalog::manifest;
+use onsale::catalog::edit::events::set_status;
+use onsale::catalog::{EventStatus, manifest};
 use onsale::demo::seed::{self, Seed};
 use onsale::holds::rebuild;
 use onsale::ids::{AccountId, EventId, OrganizerId, SessionId};
@@ -445,13 +446,12 @@ fn bot_ranks(players: &[Player], waiting: &[(i64, usize)]) -> Option<f64> {
 
 /// The controller and the sweep leave the event alone from now on.
 async fn close(stage: &Stage, event: EventId) -> Result<()> {
-    for statement in [
-        "UPDATE waiting_rooms SET state = 'closed' WHERE event_id = $1",
-        "UPDATE events SET status = 'closed', version = version + 1 WHERE id = $1",
-    ] {
-        sqlx::query(statement).bind(event.0).execute(&stage.app.pg).await?;
-    }
-    Ok(())
+    sqlx::query("UPDATE waiting_rooms SET state = 'closed' WHERE event_id = $1")
+        .bind(event.0)
+        .execute(&stage.app.pg)
+        .await?;
+    let closed = set_status(&stage.app, event, EventStatus::Closed).await;
+    closed.map_err(|problem| anyhow::anyhow!("the event can't be closed: {problem:?}"))
 }
 
 fn seats(places: usize) -> Result<manifest::Manifest> {

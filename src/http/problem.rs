@@ -298,6 +298,14 @@ impl IntoResponse for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        Self::postgres(&error)
+    }
+}
+
+impl Problem {
+    /// What an error of Postgres means for who asked.
+    #[must_use]
+    pub fn postgres(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut
             | sqlx::Error::Io(_)
@@ -307,7 +315,7 @@ impl From<sqlx::Error> for Problem {
                 tracing::warn!(%error, "Postgres is not available");
                 Self::new(Code::Unavailable)
             }
-            error if is_shutdown(&error) => {
+            error if is_shutdown(error) => {
                 tracing::warn!(%error, "Postgres is restarting");
                 Self::new(Code::Unavailable)
             }

@@ -80,7 +80,8 @@ impl Reader {
 /// If Postgres fails, or too many ask.
 pub async fn find(app: &App, id: OrderId) -> Result<Option<Whole>, Problem> {
     let found = app.orders.submit(Wanted(id)).await;
-    found.map_err(|_| Problem::new(Code::Unavailable))?.map_err(Problem::internal)
+    let found = found.map_err(|_| Problem::new(Code::Unavailable))?;
+    found.map_err(|error| Problem::postgres(&error))
 }
 
 /// The order with this id, which exists.

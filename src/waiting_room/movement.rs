@@ -121,7 +121,8 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let mut lane = Lane::general(EventId::fresh(), at, at, at);
         let (memory, nothing) = (&mut HashMap::new(), Counted::default());
-        // Nothing was ever given.
+        // The draw is over, and no number was ever given.
+        lane.serving = DRAWN;
         assert_eq!(seen(&lane, nothing, memory, true), (0, 0));
         assert_eq!(seen(&lane, nothing, memory, true), (0, 0));
         (lane.numbered, lane.serving, lane.ceiling) = (DRAWN + 3, DRAWN + 3, DRAWN + 1_000);
