@@ -16,6 +16,7 @@ fn scenario() -> Scenario {
     let (_, text) = LIBRARY.iter().find(|(name, _)| *name == "miniature").unwrap();
     let mut scenario = Scenario::parse(text, Path::new(".")).unwrap();
     scenario.thresholds.latency.clear();
+    scenario.thresholds.generator_late_p99_ms = 100.0;
     scenario
 }
 
