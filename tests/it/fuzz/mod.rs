@@ -21,6 +21,9 @@ use self::known::Known;
 use self::requests::Maker;
 use crate::support::{Buyer, Env, TestServer, hall};
 
+/// The same requests in every run: what must be reached is not left to luck. `FUZZ_SEED` names
+/// others.
+const SEED: u64 = 1;
 /// Requests per operation, unless `FUZZ_ROUNDS` says otherwise.
 const ROUNDS: usize = 45;
 
@@ -120,7 +123,7 @@ async fn no_answer_is_a_failure_or_undocumented() {
     let document = onsale::http::openapi::document().to_json().expect("a document");
     let document: Value = serde_json::from_str(&document).expect("JSON");
     let mut operations = operations(&document);
-    let seed = number("FUZZ_SEED", rand::random());
+    let seed = number("FUZZ_SEED", SEED);
     println!("FUZZ_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let mut findings = Findings::new(seed);
