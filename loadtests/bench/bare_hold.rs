@@ -13,21 +13,19 @@ use axum::routing::post;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use onsale::catalog::cache::{Catalog, Sale};
-use onsale::config::Http;
 use onsale::holds::plan::{Plan, Wish, WishLine};
 use onsale::holds::redis::{Asker, hold_call};
 use onsale::ids::{AccountId, EventId, HoldId, OfferId};
 use onsale::redis::scripts::HOLD;
-use onsale::serve::stop_signal;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::io::tcp::TcpSettings;
 use redis::{Cmd, IntoConnectionInfo, Value};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::waiting::bare;
 
 /// Where it is asked.
 pub const PATH: &str = "/holds";
@@ -142,15 +140,7 @@ pub async fn run(options: Options) -> Result<bool> {
     let connection = connect(&options.redis).await?;
     let known = Arc::new(Known { connection, templates });
     let router = Router::new().route(PATH, post(hold)).with_state(known);
-    let listener = TcpListener::bind(options.listen).await?;
-    let drain = CancellationToken::new();
-    let stop = drain.clone();
-    tokio::spawn(async move {
-        drop(stop_signal().await);
-        stop.cancel();
-    });
-    onsale::http::server::serve(listener, router, &Http::default(), drain).await?;
-    Ok(true)
+    bare::serve(options.listen, router).await
 }
 
 /// A connection as onsale makes them.
@@ -170,7 +160,8 @@ fn template(sale: &Sale, offer: OfferId) -> Option<Template> {
     let stretch = listing.stretches.iter().find(|known| {
         known.level == level && known.length > 1 && known.class == onsale::catalog::Class::Standard
     })?;
-    let line = WishLine { places: Some(vec![stretch.first, stretch.first + 1]), ..blank(offer) };
+    let line =
+        WishLine { places: Some(vec![stretch.first, stretch.first + 1]), ..WishLine::of(offer) };
     let wish = Wish {
         lines: vec![line],
         accept_equivalent: false,
@@ -187,18 +178,6 @@ fn template(sale: &Sale, offer: OfferId) -> Option<Template> {
     };
     let call = hold_call(sale, &asker, &plan);
     Some(Template { keys: call.keys, args: call.args })
-}
-
-fn blank(offer: OfferId) -> WishLine {
-    WishLine {
-        offer,
-        places: None,
-        best: None,
-        allow_split: false,
-        accessible: false,
-        area: None,
-        quantity: None,
-    }
 }
 
 async fn hold(

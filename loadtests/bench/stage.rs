@@ -3,12 +3,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use jiff::{SignedDuration, Timestamp};
 use onsale::cli::SampleVenue;
 use onsale::demo::seed;
 use onsale::devstack::Progress;
@@ -16,24 +14,19 @@ use onsale::http::limits::Limits;
 use onsale::http::limits::table::{MAX_BURST, MAX_PER_SECOND, NodeRates, Rate, SharedRates};
 use onsale::ids::{EventId, OrganizerId};
 use onsale::keyring::Keyring;
-use onsale::waiting_room::draw::Draw;
-use onsale::waiting_room::{Lane, Room, standard};
+use onsale::waiting_room::Room;
 use serde_json::json;
-use tokio::process::{Child, Command};
-use tokio::time::sleep;
+use tokio::process::Child;
 
 use super::stock::Stock;
 use super::{CONNECTIONS, pin};
 use crate::rig::cpu::{self, Process, Reading};
-use crate::rig::{EVENT, Rig, Setup, Terms, Tuning, free_addresses};
-use crate::waiting::bare;
+use crate::rig::{EVENT, Rig, Setup, Terms, Tuning};
 use crate::waiting::client::Client;
 use crate::waiting::drive::{Asking, Target, Until, drive};
 use crate::waiting::visitors::{Joining, Polling};
-use crate::wire::{Ask, Origin};
+use crate::waiting::{self, bare};
 
-/// How long a bare handler may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// A core that is busy for more than this is full.
 const FULL: f64 = 0.97;
 
@@ -64,13 +57,9 @@ fn counted() -> Limits {
     Limits { node: NodeRates::all(most), shared: SharedRates::all(most), ..Limits::default() }
 }
 
-/// A room that one can join for the next hours, for as long as the bench lasts.
+/// The room of `surge waiting`, without proof of work.
 fn room(event: EventId) -> Room {
-    let now = Timestamp::now();
-    let opens = now + SignedDuration::from_hours(6);
-    let lane = Lane::general(event, now - SignedDuration::from_mins(10), opens, opens);
-    let draw = Draw::new(event, 0, [0; 32], "a coin that is tossed in the stadium", None, None);
-    Room { lanes: vec![Lane { draw, ..lane }], proof: false, ..standard(event) }
+    Room { proof: false, ..waiting::room(event) }
 }
 
 impl Stage {
@@ -204,20 +193,7 @@ impl Stage {
 }
 
 async fn bare_server(arguments: &[&str], path: &str) -> Result<BareServer> {
-    let address = free_addresses(1)?[0];
-    let child = Command::new(std::env::current_exe()?)
-        .args(arguments)
-        .args(["--listen", &address.to_string()])
-        .stdin(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
-    let (origin, started) = (Origin::new(address, 1)?, Instant::now());
-    // Any answer will do: a handler for POST refuses this.
-    while origin.ask(path, Ask::default()).await.is_err() {
-        ensure!(started.elapsed() < PATIENCE, "a bare handler doesn't answer");
-        sleep(Duration::from_millis(50)).await;
-    }
+    let (child, address) = bare::start(arguments, path).await?;
     pin::to_server_core(child.id().context("a bare handler has ended")?)?;
     Ok(BareServer { _child: child, address })
 }

@@ -4,9 +4,11 @@
 use std::future::ready;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,8 +17,15 @@ use onsale::serve::stop_signal;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::rig::free_addresses;
+use crate::wire::{Ask, Origin};
+
+/// How long a bare handler may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The cheapest answer: one text, copied.
 pub const PADDED: &str = "/padded";
 /// The same answer as a poll's, written by serde from memory each time.
@@ -52,7 +61,38 @@ pub async fn run(options: Options) -> Result<bool> {
     let router = Router::new()
         .route(PADDED, get(move || ready(Json(&*padded).into_response())))
         .route(DOCUMENT, get(move || ready(Json(&*document).into_response())));
-    let listener = TcpListener::bind(options.listen).await?;
+    serve(options.listen, router).await
+}
+
+/// Starts a bare handler in a process of its own, which ends with what is returned, and waits until
+/// it answers.
+///
+/// # Errors
+/// If it doesn't in time.
+pub async fn start(arguments: &[&str], path: &str) -> Result<(Child, SocketAddr)> {
+    let address = free_addresses(1)?[0];
+    let child = Command::new(std::env::current_exe()?)
+        .args(arguments)
+        .args(["--listen", &address.to_string()])
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let (origin, started) = (Origin::new(address, 1)?, Instant::now());
+    // Any answer will do: a handler for POST refuses this.
+    while origin.ask(path, Ask::default()).await.is_err() {
+        ensure!(started.elapsed() < PATIENCE, "a bare handler doesn't answer");
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok((child, address))
+}
+
+/// Serves a bare handler as onsale serves, until it is told to stop.
+///
+/// # Errors
+/// If the address is taken.
+pub async fn serve(listen: SocketAddr, router: Router) -> Result<bool> {
+    let listener = TcpListener::bind(listen).await?;
     let drain = CancellationToken::new();
     let stop = drain.clone();
     tokio::spawn(async move {

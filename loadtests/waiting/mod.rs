@@ -8,7 +8,6 @@ pub mod visitors;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ use onsale::serve::stop_signal;
 use onsale::waiting_room::draw::Draw;
 use onsale::waiting_room::proof::{self, Challenge};
 use onsale::waiting_room::{Lane, Room, standard, store};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::sleep;
 
 use self::drive::{Target, Until, Window, drive};
@@ -32,7 +31,7 @@ use self::report::{Quiet, Report, Round};
 use self::visitors::{Joining, Plain, Polling, Tokens};
 use crate::rig::cpu::{self, Process};
 use crate::rig::gauge::{Gauge, Reading, resident_bytes};
-use crate::rig::{EVENT, Rig, Setup, Terms, Tuning, free_addresses, put_room};
+use crate::rig::{EVENT, Rig, Setup, Terms, Tuning, put_room};
 use crate::wire::{Ask, Origin};
 
 /// Who joins and polls before anything is counted, so that the process has grown what it needs
@@ -121,7 +120,7 @@ fn counted() -> Limits {
 }
 
 /// The room, with a lane that one can join now.
-fn room(event: EventId) -> Room {
+pub fn room(event: EventId) -> Room {
     let now = Timestamp::now();
     let opens = now + SignedDuration::from_hours(OPENS_IN_HOURS);
     let lane = Lane::general(event, now - SignedDuration::from_mins(10), opens, opens);
@@ -342,19 +341,7 @@ impl Run<'_> {
     async fn start_bare(&self, setup: &Setup, answer: &[u8]) -> Result<(Child, SocketAddr)> {
         let path = setup.directory.join("answer.json");
         std::fs::write(&path, answer)?;
-        let address = free_addresses(1)?[0];
-        let child = Command::new(std::env::current_exe()?)
-            .args(["bare", "--listen", &address.to_string(), "--answer"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let (origin, started) = (Origin::new(address, 1)?, Instant::now());
-        while origin.ask(bare::PADDED, Ask::default()).await.is_err() {
-            ensure!(started.elapsed() < PATIENCE, "the bare server doesn't answer");
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok((child, address))
+        let path = path.to_string_lossy();
+        bare::start(&["bare", "--answer", &path], bare::PADDED).await
     }
 }

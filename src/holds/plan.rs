@@ -65,6 +65,22 @@ pub struct WishLine {
     pub quantity: Option<u32>,
 }
 
+impl WishLine {
+    /// A line that names this offer and doesn't say yet what of it.
+    #[must_use]
+    pub const fn of(offer: OfferId) -> Self {
+        Self {
+            offer,
+            places: None,
+            best: None,
+            allow_split: false,
+            accessible: false,
+            area: None,
+            quantity: None,
+        }
+    }
+}
+
 /// Why a wish can't be planned: it would fail whoever else wants the places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {

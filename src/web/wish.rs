@@ -5,24 +5,12 @@ use super::free::Free;
 use super::offers;
 use super::page::Fields;
 use crate::app::App;
-use crate::catalog::{Listing, Offer};
+use crate::catalog::Listing;
 use crate::holds::plan::{Wish, WishLine};
 use crate::http::problem::{Code, Problem};
 
 /// Most characters of a code that is worth looking at.
 const MAX_CODE_CHARS: usize = 64;
-
-fn line(offer: &Offer) -> WishLine {
-    WishLine {
-        offer: offer.id,
-        places: None,
-        best: None,
-        allow_split: false,
-        accessible: false,
-        area: None,
-        quantity: None,
-    }
-}
 
 fn wish(lines: Vec<WishLine>, fields: &Fields) -> Wish {
     let code = |name: &str| {
@@ -56,8 +44,15 @@ pub fn best(listing: &Listing, free: &Free, fields: &Fields) -> Result<Wish, Pro
         }
         let seats = offers::has_seats(listing, offer.level);
         lines.push(match offers::area_of(listing, free, offer.level).filter(|_| !seats) {
-            Some(area) => WishLine { area: Some(area), quantity: Some(wanted), ..line(offer) },
-            None => WishLine { best: Some(wanted), allow_split: split, accessible, ..line(offer) },
+            Some(area) => {
+                WishLine { area: Some(area), quantity: Some(wanted), ..WishLine::of(offer.id) }
+            }
+            None => WishLine {
+                best: Some(wanted),
+                allow_split: split,
+                accessible,
+                ..WishLine::of(offer.id)
+            },
         });
     }
     if lines.is_empty() { Err(nothing_chosen()) } else { Ok(wish(lines, fields)) }
@@ -72,7 +67,11 @@ pub fn area(listing: &Listing, code: &str, fields: &Fields) -> Result<Wish, Prob
         .filter_map(|offer| {
             let wanted = fields.number(&offers::field(offer));
             let area = Some(code.to_owned());
-            (wanted > 0).then(|| WishLine { area, quantity: Some(wanted), ..line(offer) })
+            (wanted > 0).then(|| WishLine {
+                area,
+                quantity: Some(wanted),
+                ..WishLine::of(offer.id)
+            })
         })
         .collect();
     if lines.is_empty() { Err(nothing_chosen()) } else { Ok(wish(lines, fields)) }
@@ -91,7 +90,11 @@ pub fn picked(app: &App, listing: &Listing, fields: &Fields) -> Result<Wish, Pro
         lines.extend(offers::public(listing).filter_map(|offer| {
             let wanted = fields.number(&chart::area_field(section, offer));
             let area = Some(section.code.clone());
-            (wanted > 0).then(|| WishLine { area, quantity: Some(wanted), ..line(offer) })
+            (wanted > 0).then(|| WishLine {
+                area,
+                quantity: Some(wanted),
+                ..WishLine::of(offer.id)
+            })
         }));
     }
     if lines.is_empty() { Err(nothing_chosen()) } else { Ok(wish(lines, fields)) }
@@ -132,7 +135,7 @@ pub fn seats(app: &App, listing: &Listing, fields: &Fields) -> Result<Wish, Prob
         let known = lines.iter_mut().find(|line| line.offer == offer.id);
         match known.and_then(|line| line.places.as_mut()) {
             Some(places) => places.push(number),
-            None => lines.push(WishLine { places: Some(vec![number]), ..line(offer) }),
+            None => lines.push(WishLine { places: Some(vec![number]), ..WishLine::of(offer.id) }),
         }
     }
     Ok(wish(lines, fields))

@@ -41,13 +41,7 @@ impl Venue {
     }
 
     async fn put(&self, room: &Room) {
-        let app = &self.server.server.app;
-        let mut edit = Edit::begin(app, self.event).await.expect("the event");
-        store::put_room(edit.pg(), room).await.expect("a room");
-        for lane in &room.lanes {
-            store::put_lane(edit.pg(), self.event, lane, &[7; 32]).await.expect("a lane");
-        }
-        edit.commit(app).await.expect("stored");
+        self.server.put_room(room).await;
         self.look().await;
     }
 

@@ -156,15 +156,6 @@ async fn give(
 
 /// The request as every buyer would make it.
 fn wish(listing: &Listing, request: &CompRequest) -> Result<Wish, Problem> {
-    let line = |offer: OfferId| WishLine {
-        offer,
-        places: None,
-        best: None,
-        allow_split: false,
-        accessible: false,
-        area: None,
-        quantity: None,
-    };
     let offer = |level: i16| {
         let found = free_offer(listing, level).ok_or_else(|| Problem::new(Code::Rebuilding))?;
         Ok::<_, Problem>(found.id)
@@ -187,14 +178,14 @@ fn wish(listing: &Listing, request: &CompRequest) -> Result<Wish, Problem> {
                 }
             }
             let lines = by_level.into_iter().map(|(level, places)| {
-                Ok(WishLine { places: Some(places), ..line(offer(level)?) })
+                Ok(WishLine { places: Some(places), ..WishLine::of(offer(level)?) })
             });
             lines.collect::<Result<Vec<_>, Problem>>()?
         }
         (None, Some(best), None) => {
             let level = listing.levels.iter().find(|l| Some(&l.code) == request.level.as_ref());
             let level = level.ok_or_else(|| Problem::field("/level", "needs a level's code"))?;
-            vec![WishLine { best: Some(best), ..line(offer(level.number)?) }]
+            vec![WishLine { best: Some(best), ..WishLine::of(offer(level.number)?) }]
         }
         (None, None, Some(area)) => {
             let section = listing.section_coded(area).filter(|section| section.area);
@@ -204,7 +195,7 @@ fn wish(listing: &Listing, request: &CompRequest) -> Result<Wish, Problem> {
             let stretch =
                 stretch.ok_or_else(|| Problem::field("/area", "no area of this event"))?;
             let (area, quantity) = (Some(area.clone()), request.quantity);
-            vec![WishLine { area, quantity, ..line(offer(stretch.level)?) }]
+            vec![WishLine { area, quantity, ..WishLine::of(offer(stretch.level)?) }]
         }
         _ => return Err(Problem::field("/places", "give exactly one of places, best and area")),
     };

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale::audit::{self, Scope};
+use onsale::catalog::edit::Edit;
 use onsale::catalog::manifest::{self, Manifest};
 use onsale::config::{Config, Role};
 use onsale::demo::Secrets;
@@ -23,6 +24,7 @@ use onsale::http::limits::Limits;
 use onsale::ids::{EventId, OrganizerId};
 use onsale::redis::Redis;
 use onsale::serve::{self, Server};
+use onsale::waiting_room::{Room, store};
 use sqlx::PgPool;
 
 pub use self::buyer::{Answer, Buyer};
@@ -132,6 +134,19 @@ pub struct TestServer {
 }
 
 impl TestServer {
+    /// Stores a waiting room, as an organizer would, and has this process see it. All of its lanes
+    /// have the same seed.
+    pub async fn put_room(&self, room: &Room) {
+        let app = &self.server.app;
+        let mut edit = Edit::begin(app, room.event).await.expect("the event");
+        store::put_room(edit.pg(), room).await.expect("a room");
+        for lane in &room.lanes {
+            store::put_lane(edit.pg(), room.event, lane, &[7; 32]).await.expect("a lane");
+        }
+        edit.commit(app).await.expect("stored");
+        app.rooms.refresh(&[room.event]).await.expect("read");
+    }
+
     /// A new buyer with a session.
     pub async fn buyer(&self) -> Buyer {
         Buyer::new(&self.url).await

@@ -1,8 +1,7 @@
 //! What is seen before anything is held: proofs, codes, sessions, signing in. And holds that are
 //! let go.
 
-use onsale::catalog::edit::Edit;
-use onsale::waiting_room::{Lane, LaneKind, Room, RoomState, draw::Draw, standard, store};
+use onsale::waiting_room::{Lane, LaneKind, Room, RoomState, draw::Draw, standard};
 use onsale::workers::sign_ins;
 
 use super::*;
@@ -21,14 +20,7 @@ fn room(event: EventId) -> Room {
 
 impl Shop {
     async fn put(&self, room: &Room) {
-        let app = &self.server.server.app;
-        let mut edit = Edit::begin(app, self.event).await.expect("the event");
-        store::put_room(edit.pg(), room).await.expect("a room");
-        for lane in &room.lanes {
-            store::put_lane(edit.pg(), self.event, lane, &[7; 32]).await.expect("a lane");
-        }
-        edit.commit(app).await.expect("stored");
-        app.rooms.refresh(&[self.event]).await.expect("read");
+        self.server.put_room(room).await;
     }
 
     async fn join(&self, buyer: &Buyer, body: Value) -> Answer {

@@ -48,14 +48,7 @@ impl Venue {
 
     /// Stores a room, as an organizer would.
     async fn put(&self, room: &Room) {
-        let app = &self.server.server.app;
-        let mut edit = Edit::begin(app, self.event).await.expect("the event");
-        store::put_room(edit.pg(), room).await.expect("a room");
-        for lane in &room.lanes {
-            store::put_lane(edit.pg(), self.event, lane, &[7; 32]).await.expect("a lane");
-        }
-        edit.commit(app).await.expect("stored");
-        app.rooms.refresh(&[self.event]).await.expect("read");
+        self.server.put_room(room).await;
     }
 
     /// Ends joining the draws.
