@@ -15,8 +15,13 @@ const SHOW_RATE: f64 = 0.8;
 const SHOW_WEIGHT: f64 = 50.0;
 /// It is not believed that fewer come than this.
 const SHOW_LEAST: f64 = 0.2;
-/// Of the held places, how many come back, until it is known better; in passes that ended.
-const COME_BACK_WEIGHT: f64 = 50.0;
+/// In passes that ended: the weight of what is assumed until it is known better, of how many of
+/// those who come buy, and of how many places they buy.
+const BUYERS_WEIGHT: f64 = 50.0;
+/// Of the places that will come back, so many do while somebody who is called now comes and looks
+/// around. Whoever is called for the others finds nothing and leaves, and if all of them counted,
+/// somebody would be called in their place, again and again.
+const COME_BACK_SOON: f64 = 0.05;
 /// Admissions are slowed down at most to this share of the rate.
 const SLOWEST: f64 = 0.05;
 /// Share of failed checkouts from which on admission is slowed down, and at which it is slowest.
@@ -46,18 +51,45 @@ pub struct Seen {
     pub over_came: f64,
     /// Places that are free; none if that isn't known (Redis is away): nobody is called then.
     pub free: Option<f64>,
-    /// Places that are held and not claimed.
+    /// Places that are held or being paid for.
     pub held: f64,
-    /// Passes that ended with a purchase, and all that ended.
+    /// Passes that ended with a purchase, and the places that were bought with them.
     pub bought: f64,
     /// See above.
-    pub ended: f64,
-    /// Places that were bought with them.
     pub places_bought: f64,
+    /// Passes that ended without one while there was [enough to choose from](Seen::tells).
+    pub left: f64,
     /// What the slowest node takes for a checkout, against what is comfortable: 1 is comfortable.
     pub slowness: f64,
     /// Share of checkouts that failed on the worst node.
     pub errors: f64,
+}
+
+impl Seen {
+    /// How many of those who come buy. Of those who hold places, most of the others let them go.
+    fn buyers(&self) -> f64 {
+        let assumed = (1.0 - board::COME_BACK) * BUYERS_WEIGHT;
+        (self.bought + assumed) / (self.bought + self.left + BUYERS_WEIGHT)
+    }
+
+    /// Places that one buys who buys.
+    fn places_each(&self) -> f64 {
+        let assumed = board::PLACES_EACH * BUYERS_WEIGHT;
+        ((self.places_bought + assumed) / (self.bought + BUYERS_WEIGHT)).max(1.0)
+    }
+
+    /// Inside, and without places yet.
+    fn looking(&self) -> f64 {
+        (self.inside - self.held / self.places_each()).max(0.0)
+    }
+
+    /// Whether it tells something of people if they leave without a purchase now: there is a place
+    /// for each who looks for one. Otherwise it tells that nothing was left; taken for a lack of
+    /// interest, it would let more people in to find nothing.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.free.is_some_and(|free| free >= self.looking().max(1.0))
+    }
 }
 
 /// What bounds the admission.
@@ -110,8 +142,7 @@ pub fn decide(seen: &Seen) -> Decision {
     let by_rate = per_s * seen.elapsed_s.clamp(0.0, MAX_STEP_S);
     let by_room = seen.target_inside - seen.inside - coming;
     // Who holds places has found something; the others inside still look for it.
-    let looking = (seen.inside - seen.held / board::PLACES_EACH).max(0.0);
-    let by_stock = enough_for.map(|enough| enough - looking - coming);
+    let by_stock = enough_for.map(|enough| enough - seen.looking() - coming);
     let (people, bound) = match by_stock {
         None => (0.0, Bound::Blind),
         Some(by_stock) if by_stock < by_rate && by_stock <= by_room => (by_stock, Bound::Stock),
@@ -123,15 +154,11 @@ pub fn decide(seen: &Seen) -> Decision {
     Decision { people, bound, show_rate, per_s, enough_for: enough_for.unwrap_or(0.0) }
 }
 
-/// For how many shoppers there is enough: places that are free and those that will come back,
-/// over what one buys.
+/// For how many shoppers there is enough: places that are free and those that will come back
+/// soon, over what one takes who takes any. Who then lets them go makes room for others, later.
 fn enough_for(seen: &Seen) -> Option<f64> {
-    let (places_each, come_back) = (board::PLACES_EACH, board::COME_BACK);
-    let each =
-        (seen.places_bought + places_each * COME_BACK_WEIGHT) / (seen.ended + COME_BACK_WEIGHT);
-    let back =
-        (seen.ended - seen.bought + come_back * COME_BACK_WEIGHT) / (seen.ended + COME_BACK_WEIGHT);
-    seen.free.map(|free| (free + seen.held * back) / each.max(0.5))
+    let coming_back = seen.held * (1.0 - seen.buyers()) * COME_BACK_SOON;
+    seen.free.map(|free| (free + coming_back) / seen.places_each())
 }
 
 /// From 1 (fine) to [`SLOWEST`].
@@ -166,6 +193,8 @@ pub fn share_out(people: f64, lanes: &[(f64, f64)]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     fn seen() -> Seen {
@@ -201,6 +230,99 @@ mod tests {
         let out = Seen { free: Some(0.0), held: 0.0, ..seen() };
         assert_eq!(decide(&out).people, 0.0);
         assert!(decide(&Seen { free: Some(10.0), ..out }).people > 4.0);
+    }
+
+    #[test]
+    fn who_finds_nothing_does_not_let_others_in_to_find_nothing() {
+        // Everybody bought so far, and now nothing is left: the last ones leave without.
+        let end = Seen { bought: 900.0, places_bought: 1_980.0, held: 20.0, ..seen() };
+        let end = Seen { free: Some(0.0), inside: 60.0, ..end };
+        assert!(!end.tells());
+        assert!(decide(&end).enough_for < 1.0, "{:?}", decide(&end));
+        // With places for all of them, it would tell something.
+        assert!(Seen { free: Some(100.0), ..end }.tells());
+        assert!(!Seen { free: None, ..seen() }.tells());
+    }
+
+    #[test]
+    fn a_whole_sale_calls_about_as_many_as_find_something() {
+        for (leave_of_ten, each, places) in [(1, 2.0, 2_000.0), (4, 3.0, 6_000.0)] {
+            let sale = Sale { leave_of_ten, each, seconds: 120, ..Sale::default() };
+            let (came, bought, in_vain) = sale.run(places);
+            assert_eq!(bought * each, places, "everything is sold");
+            assert!(in_vain < 0.08 * came, "{in_vain} of {came} found nothing");
+        }
+    }
+
+    /// How long somebody looks around who finds nothing, in seconds.
+    const LOOKS_S: u32 = 12;
+
+    /// People who come at once when they are called, look around until they find places, and pay
+    /// for them or let them go later.
+    #[derive(Default)]
+    struct Sale {
+        /// Of ten who hold places, so many let them go.
+        leave_of_ten: u32,
+        /// Places that each takes.
+        each: f64,
+        /// From the hold to the end.
+        seconds: u32,
+        /// What is known.
+        seen: Seen,
+        /// Who looks around, since when.
+        looking: VecDeque<u32>,
+        /// Who holds places, since when, and whether they will buy them.
+        holders: VecDeque<(u32, bool)>,
+    }
+
+    impl Sale {
+        /// Who came, bought, and found nothing.
+        fn run(mut self, places: f64) -> (f64, f64, f64) {
+            self.seen = Seen { free: Some(places), elapsed_s: 1.0, per_s: 20.0, ..seen() };
+            let (mut called, mut held, mut in_vain) = (0.0, 0, 0.0);
+            for second in 0..20_000 {
+                let before = f64::floor(called);
+                called += decide(&self.seen).people;
+                let came = called.floor() - before;
+                self.seen.inside += came;
+                self.looking.extend((0..came as u32).map(|_| second));
+                while self.seen.free >= Some(self.each) && self.looking.pop_front().is_some() {
+                    held += 1;
+                    self.holders.push_back((second, held % 10 >= self.leave_of_ten));
+                    self.takes(self.each);
+                }
+                while self.looking.front().is_some_and(|since| since + LOOKS_S <= second) {
+                    self.looking.pop_front();
+                    in_vain += 1.0;
+                    self.leaves(false);
+                }
+                while self.holders.front().is_some_and(|(since, _)| since + self.seconds <= second)
+                {
+                    let buys = self.holders.pop_front().is_some_and(|(_, buys)| buys);
+                    self.leaves(buys);
+                    self.seen.held -= self.each;
+                    if !buys {
+                        self.takes(-self.each);
+                    }
+                }
+            }
+            (called.floor(), self.seen.bought, in_vain)
+        }
+
+        fn takes(&mut self, places: f64) {
+            self.seen.free = self.seen.free.map(|free| free - places);
+            self.seen.held += places.max(0.0);
+        }
+
+        fn leaves(&mut self, buys: bool) {
+            if buys {
+                self.seen.bought += 1.0;
+                self.seen.places_bought += self.each;
+            } else if self.seen.tells() {
+                self.seen.left += 1.0;
+            }
+            self.seen.inside -= 1.0;
+        }
     }
 
     #[test]

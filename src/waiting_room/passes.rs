@@ -199,7 +199,8 @@ pub async fn end_bought(mut paid: mpsc::Receiver<Uuid>, pg: PgPool) {
     let mut orders = Vec::new();
     while paid.recv_many(&mut orders, CHUNK).await > 0 {
         let ended = sqlx::query!(
-            "UPDATE passes p SET ended_at = now(), reason = 'bought'
+            "UPDATE passes p SET ended_at = now(), reason = 'bought',
+                    places = cardinality(o.places)
              FROM orders o
              WHERE o.id = ANY ($1) AND p.id = (o.details ->> 'pass')::uuid AND p.ended_at IS NULL",
             &orders

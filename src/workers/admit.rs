@@ -70,6 +70,17 @@ async fn report(app: &App) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// What the last decision left behind.
+struct Last {
+    /// How long ago it was.
+    elapsed_s: f64,
+    /// Passes that had ended without a purchase, and those of them that had while there was enough
+    /// to choose from.
+    without_purchase: i64,
+    /// See above.
+    left_a_choice: i64,
+}
+
 /// Moves one room's lines, unless another process is doing that.
 ///
 /// # Errors
@@ -77,26 +88,22 @@ async fn report(app: &App) -> sqlx::Result<()> {
 pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem> {
     let mut connection = app.pg.acquire().await?;
     let mut tx = connection.begin().await?;
-    let elapsed = sqlx::query_scalar!(
-        r#"SELECT extract(epoch FROM clock_timestamp() - decided_at)::float8 AS "elapsed!"
+    let last = sqlx::query_as!(
+        Last,
+        r#"SELECT extract(epoch FROM clock_timestamp() - decided_at)::float8 AS "elapsed_s!",
+                  without_purchase, left_a_choice
            FROM waiting_rooms WHERE event_id = $1 FOR NO KEY UPDATE SKIP LOCKED"#,
         event.0
     )
     .fetch_optional(&mut *tx)
     .await?;
     let step = Duration::from_millis(app.config.waiting_room.admit_ms).as_secs_f64();
-    let Some(elapsed) = elapsed.filter(|elapsed| *elapsed > step / 2.0) else { return Ok(None) };
-    sqlx::query!(
-        "UPDATE waiting_rooms SET decided_at = clock_timestamp() WHERE event_id = $1",
-        event.0
-    )
-    .execute(&mut *tx)
-    .await?;
+    let Some(last) = last.filter(|last| last.elapsed_s > step / 2.0) else { return Ok(None) };
     // Under the lock, so that no other's step is overlooked.
     app.rooms.refresh(&[event]).await?;
     let Some(room) = app.rooms.known(event) else { return Ok(None) };
     let mut memory = app.admissions.remove(&event).map(|(_, kept)| kept).unwrap_or_default();
-    let seen = look(app, &mut tx, &room, elapsed).await?;
+    let seen = look(app, &mut tx, &room, &last).await?;
     let decision = decide(&seen);
     let counts = count(app, &room).await;
     let advances = advance(app, &room, &decision, &counts, &mut memory);
@@ -113,13 +120,8 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     Ok(Some(decision))
 }
 
-/// Everything that the decision depends on.
-async fn look(
-    app: &App,
-    pg: &mut PgConnection,
-    room: &Room,
-    elapsed_s: f64,
-) -> Result<Seen, Problem> {
+/// Everything that the decision depends on. What it learns is kept for the next one.
+async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Result<Seen, Problem> {
     sqlx::query!(
         "UPDATE passes SET ended_at = expires_at, reason = 'timed_out'
          WHERE event_id = $1 AND ended_at IS NULL AND expires_at <= now()",
@@ -130,8 +132,10 @@ async fn look(
     let turn_s = f64::from(room.turn_seconds);
     let passes = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE ended_at IS NULL) AS "inside!",
-                  count(*) FILTER (WHERE ended_at IS NOT NULL) AS "ended!",
-                  count(*) FILTER (WHERE reason = 'bought') AS "bought!",
+                  count(*) FILTER (WHERE reason IN ('gave_up', 'timed_out'))
+                      AS "without_purchase!",
+                  count(places) AS "bought!",
+                  coalesce(sum(places), 0) AS "places_bought!",
                   count(*) FILTER (WHERE issued_at > now() - make_interval(secs => $2))
                       AS "came_lately!",
                   count(*) AS "came!"
@@ -159,8 +163,8 @@ async fn look(
     let (came, lately) = (passes.came as f64, passes.came_lately as f64);
     let stock = stock(app, room.event).await;
     let slow_ms = app.config.waiting_room.slow_checkout_ms.max(1) as f64;
-    Ok(Seen {
-        elapsed_s,
+    let mut seen = Seen {
+        elapsed_s: last.elapsed_s,
         target_inside: f64::from(room.target_inside),
         per_s: f64::from(room.per_minute) / 60.0,
         inside: passes.inside as f64,
@@ -168,14 +172,28 @@ async fn look(
         open_came: lately,
         over_called,
         over_came: (came - lately).max(0.0),
-        free: stock.map(|stock| f64::from(stock.0)),
-        held: stock.map_or(0.0, |stock| f64::from(stock.1)),
+        free: stock.map(|(free, _)| free),
+        held: stock.map_or(0.0, |(_, held)| held),
         bought: passes.bought as f64,
-        ended: passes.ended as f64,
-        places_bought: stock.map_or(0.0, |stock| stock.2),
+        places_bought: passes.places_bought as f64,
+        left: last.left_a_choice as f64,
         slowness: health.checkout_ms / slow_ms,
         errors: health.errors,
-    })
+    };
+    let left_lately = (passes.without_purchase - last.without_purchase).max(0);
+    let left_a_choice = if seen.tells() { left_lately } else { 0 };
+    sqlx::query!(
+        "UPDATE waiting_rooms SET decided_at = clock_timestamp(), without_purchase = $2,
+                left_a_choice = left_a_choice + $3
+         WHERE event_id = $1",
+        room.event.0,
+        passes.without_purchase,
+        left_a_choice
+    )
+    .execute(pg)
+    .await?;
+    seen.left += left_a_choice as f64;
+    Ok(seen)
 }
 
 /// About how many of a lane were called in turns that began before then.
@@ -188,13 +206,13 @@ fn over_called(lane: &Lane, open_since: i64) -> f64 {
     }
 }
 
-/// Places that are free, held, and bought. `None` while Redis is away.
-async fn stock(app: &App, event: EventId) -> Option<(u32, u32, f64)> {
+/// Places that are free, and those that are held or being paid for. `None` while Redis is away.
+async fn stock(app: &App, event: EventId) -> Option<(f64, f64)> {
     let sale = app.catalog.sale(event).await.ok()??;
     let sale = app.built(sale).await.ok()?;
     let snapshot = app.availability.snapshot(app, &sale).await.ok()?;
     let (free, held) = board::stock(&sale.listing, &snapshot);
-    Some((free, held, (snapshot.claimed + snapshot.sold) as f64))
+    Some((f64::from(free), f64::from(held) + snapshot.claimed as f64))
 }
 
 /// What Redis has counted in each lane; none where it doesn't answer.

@@ -11,6 +11,8 @@ pub const CHECKS: &[Query] = &[
         },
         when: When::AtRest,
         // A mail that was given up, or is no longer true, is due at infinity: nothing waits for it.
+        // One that nothing is known against is on its way until it is due: it is sent again then,
+        // in case its process has died.
         sql: "SELECT format('mirror row %s waits since %s', id, created_at) FROM mirror
               WHERE created_at < now() - (SELECT grace FROM scope)
               UNION ALL
@@ -21,7 +23,8 @@ pub const CHECKS: &[Query] = &[
                             coalesce(problem, 'not tried'))
               FROM mails
               WHERE sent_at IS NULL AND due_at < 'infinity'
-                AND created_at < now() - (SELECT grace FROM scope)",
+                AND CASE WHEN problem IS NULL THEN due_at ELSE created_at END
+                    < now() - (SELECT grace FROM scope)",
     },
     Query {
         about: About {

@@ -194,8 +194,14 @@ pub const CASES: &[Case] = &[
     case(
         "mail_unsent",
         &["nothing unsent"],
-        "INSERT INTO mails (order_id, kind, created_at)
-         VALUES (:1:, 'paid', now() - interval '1 h')",
+        "INSERT INTO mails (order_id, kind, created_at, due_at)
+         VALUES (:1:, 'paid', now() - interval '1 h', now() - interval '1 h')",
+    ),
+    case(
+        "mail_refused",
+        &["nothing unsent"],
+        "INSERT INTO mails (order_id, kind, created_at, due_at, problem)
+         VALUES (:1:, 'paid', now() - interval '1 h', now() + interval '1 h', 'no relay')",
     ),
     case("offer_count", &["offer counts"], "UPDATE offer_counts SET places = places + 1"),
     case("promo_count", &["promo counts"], "DELETE FROM promo_counts"),

@@ -1,16 +1,25 @@
 //! Servers as processes of their own, that can be killed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use onsale::config::Config;
 use tokio::process::{Child, Command};
 
 use super::{Env, until};
 
-/// A free port, most likely still free when it is bound.
+/// An address that is still free when a process binds it some time later: on Linux all of
+/// 127.0.0.0/8 is this machine, and nobody else here uses the one that is chosen.
 pub fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    static CHOSEN: AtomicU32 = AtomicU32::new(0);
+    let [.., high, low] = CHOSEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let ip = if cfg!(target_os = "linux") {
+        Ipv4Addr::new(127, 64 + (std::process::id() % 128) as u8, high, low.max(1))
+    } else {
+        Ipv4Addr::LOCALHOST
+    };
+    let listener = std::net::TcpListener::bind((ip, 0)).expect("a port");
     listener.local_addr().expect("bound")
 }
 
