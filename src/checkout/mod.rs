@@ -134,14 +134,11 @@ pub async fn checkout(
     };
     faults::point("begun");
     let job = claim_job(&app, &sale, hold, account, &wanted, &record)?;
-    let attempt = job.attempt;
+    let (attempt, claimed) = (job.attempt, job.clone());
     let outcome = app.claims.submit(job).await.map_err(|_| Problem::new(Code::Unavailable))?;
     faults::point("claimed");
     match outcome {
-        Claimed::Claimed => {
-            let order = orders::reading::get(&app, hold.order()).await?.order;
-            finish(&app, order, attempt).await
-        }
+        Claimed::Claimed(then) => finish(&app, claimed.order(then), attempt).await,
         Claimed::Exists => {
             let order = orders::reading::get(&app, hold.order()).await?.order;
             repeated(&app, order, &wanted).await
@@ -281,7 +278,7 @@ async fn refuse(
         Claimed::Quota => Problem::new(Code::QuotaReached),
         Claimed::Promo => Problem::new(Code::PromoCode),
         Claimed::Taken(places) => Problem::new(Code::ClaimLost).with("places", places),
-        Claimed::Claimed | Claimed::Exists | Claimed::Unknown => Problem::new(Code::Unknown),
+        Claimed::Claimed(_) | Claimed::Exists | Claimed::Unknown => Problem::new(Code::Unknown),
     };
     if let Err(trouble) = grips::release(&app.redis, sale, hold, Letting::System).await {
         tracing::warn!(%hold, %trouble, "a refused claim's hold is left to the resolver");

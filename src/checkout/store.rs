@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iso_currency::Currency;
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use crate::accounts::email::Email;
@@ -13,6 +15,7 @@ use crate::holds::record::{HeldPlace, Line, Step};
 use crate::holds::redis::MirrorEntry;
 use crate::ids::{AccountId, AttemptId, EventId, HoldId};
 use crate::orders::mirror::{Mirror, Note};
+use crate::orders::{Order, OrderStatus};
 
 /// How often a claim whose outcome isn't known is asked again, and the first pause between.
 const TRIES: u32 = 4;
@@ -62,8 +65,8 @@ pub struct ClaimJob {
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
-    /// The order exists and its places are claimed.
-    Claimed,
+    /// The order exists since then, by Postgres's clock, and its places are claimed.
+    Claimed(Timestamp),
     /// Its id was there before: read it.
     Exists,
     /// The epoch has passed; the hold died with it.
@@ -80,6 +83,35 @@ pub enum Claimed {
     Promo,
     /// Postgres did not say; the same claim again finds out.
     Unknown,
+}
+
+impl ClaimJob {
+    /// The order that this becomes, claimed then.
+    #[must_use]
+    pub fn order(&self, then: Timestamp) -> Order {
+        let mut places: Vec<i32> = self.places.iter().map(|held| held.place).collect();
+        places.sort_unstable();
+        Order {
+            id: self.id.order(),
+            event: self.event,
+            status: OrderStatus::Open,
+            account: self.account,
+            email: Some(self.email.to_string()),
+            currency: self.currency,
+            total: self.total,
+            places,
+            lines: self.lines.clone(),
+            digest: self.digest.to_vec(),
+            accept_equivalent: self.accept_equivalent,
+            pay_by: then + SignedDuration::from_secs(i64::from(self.pay_seconds)),
+            created_at: then,
+            changed_at: then,
+            late: false,
+            channel: self.channel,
+            promo: self.promo,
+            hold: None,
+        }
+    }
 }
 
 impl Job for ClaimJob {
@@ -152,7 +184,8 @@ impl Claimer {
         let mut pg = answered(self.pg.take()).await?;
         let rows = sqlx::query!(
             r#"SELECT position_in_batch AS "position!", outcome AS "outcome!",
-                      missed AS "missed!", mirror_id
+                      missed AS "missed!", mirror_id,
+                      claimed_at AS "claimed_at!: SqlTimestamp"
                FROM claim_orders($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
                                  $15, $16, $17, $18, $19, $20)
                ORDER BY position_in_batch"#,
@@ -184,7 +217,7 @@ impl Claimer {
         let mut note = Note::default();
         for (row, job) in rows.into_iter().zip(jobs) {
             let outcome = match row.outcome.as_str() {
-                "claimed" => Claimed::Claimed,
+                "claimed" => Claimed::Claimed(row.claimed_at.to_jiff()),
                 "exists" => Claimed::Exists,
                 "stale" => Claimed::Stale,
                 "frozen" => Claimed::Frozen,
@@ -194,7 +227,7 @@ impl Claimer {
                 "promo" => Claimed::Promo,
                 other => return Err(sqlx::Error::Decode(format!("claim: {other}").into())),
             };
-            if outcome == Claimed::Claimed {
+            if matches!(outcome, Claimed::Claimed(_)) {
                 note.mirror_id = row.mirror_id;
                 note.entries.push((job.event, entry(job)));
             }

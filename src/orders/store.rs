@@ -105,8 +105,8 @@ pub async fn whole(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<
                       array_agg(t.serial ORDER BY t.place, t.serial) AS serials,
                       array_agg(t.status ORDER BY t.place, t.serial) AS statuses
                FROM tickets t
-               WHERE t.event_id = o.event_id AND t.place = ANY (o.places)
-                 AND t.order_id = o.id) t ON true
+               WHERE o.status <> 'open' AND t.event_id = o.event_id
+                 AND t.place = ANY (o.places) AND t.order_id = o.id) t ON true
            LEFT JOIN LATERAL (
                SELECT jsonb_agg(jsonb_build_object('id', r.id, 'amount', r.amount,
                                                    'reason', r.reason, 'status', r.status)
@@ -114,8 +114,8 @@ pub async fn whole(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<
                FROM refunds r WHERE r.order_id = o.id) r ON true
            LEFT JOIN LATERAL (
                SELECT a.decline FROM attempts a
-               WHERE a.order_id = o.id AND a.decline IS NOT NULL
-               ORDER BY a.created_at DESC, a.id DESC LIMIT 1) a ON o.status = 'open'
+               WHERE o.status = 'open' AND a.order_id = o.id AND a.decline IS NOT NULL
+               ORDER BY a.created_at DESC, a.id DESC LIMIT 1) a ON true
            WHERE o.id = ANY ($1)"#,
         ids
     )

@@ -279,28 +279,47 @@ pub async fn note_uses(pg: &mut PgConnection, uses: &[Use]) -> sqlx::Result<Vec<
         return Ok(Vec::new());
     }
     take_turns(&mut *pg).await?;
-    let mut before = Vec::with_capacity(uses.len());
-    for used in uses {
-        // The statement doesn't see its own row: for a new one all others were faster.
-        let row = sqlx::query_as!(
-            Before,
-            r#"WITH new AS (
-                   INSERT INTO suspicion_cards (event_id, card, account, at)
-                   VALUES ($1, $2, $3, clock_timestamp())
-                   ON CONFLICT DO NOTHING RETURNING 1)
-               SELECT EXISTS (SELECT FROM new) AS "is_new!", count(*) AS "others!"
-               FROM suspicion_cards c
-               WHERE c.event_id = $1 AND c.card = $2 AND c.account <> $3
-                 AND NOT EXISTS (SELECT FROM suspicion_cards own
-                                 WHERE own.event_id = $1 AND own.card = $2
-                                   AND own.account = $3 AND own.at < c.at)"#,
-            used.event.0,
-            used.card,
-            used.account.0
-        );
-        before.push(row.fetch_one(&mut *pg).await?);
-    }
-    Ok(before)
+    let events: Vec<Uuid> = uses.iter().map(|used| used.event.0).collect();
+    let cards: Vec<Uuid> = uses.iter().map(|used| used.card).collect();
+    let accounts: Vec<Uuid> = uses.iter().map(|used| used.account.0).collect();
+    // In the order of the uses, each later than the one before.
+    let new = sqlx::query_scalar!(
+        r#"WITH new AS (
+               INSERT INTO suspicion_cards (event_id, card, account, at)
+               SELECT u.event, u.card, u.account, statement_timestamp() + u.i * interval '1 us'
+               FROM (SELECT event, card, account, min(i) AS i
+                     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
+                          AS u (event, card, account, i) GROUP BY 1, 2, 3) u
+               ORDER BY u.i
+               ON CONFLICT DO NOTHING RETURNING event_id, card, account)
+           SELECT min(u.i) AS "at!"
+           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
+                AS u (event, card, account, i)
+           JOIN new n ON n.event_id = u.event AND n.card = u.card AND n.account = u.account
+           GROUP BY u.event, u.card, u.account"#,
+        &events,
+        &cards,
+        &accounts
+    )
+    .fetch_all(&mut *pg)
+    .await?;
+    let others = sqlx::query_scalar!(
+        r#"SELECT (SELECT count(*) FROM suspicion_cards c
+                   WHERE c.event_id = own.event_id AND c.card = own.card
+                     AND c.account <> own.account AND c.at <= own.at) AS "others!"
+           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
+                AS u (event, card, account, i)
+           JOIN suspicion_cards own
+             ON own.event_id = u.event AND own.card = u.card AND own.account = u.account
+           ORDER BY u.i"#,
+        &events,
+        &cards,
+        &accounts
+    )
+    .fetch_all(pg)
+    .await?;
+    let before = (1..).zip(others);
+    Ok(before.map(|(at, others)| Before { others, is_new: new.contains(&at) }).collect())
 }
 
 /// One subject with its reasons.
