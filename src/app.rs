@@ -187,6 +187,8 @@ async fn connect_commits(config: &Config) -> sqlx::Result<PgPool> {
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
+        // Nor does it learn anything from the values.
+        ("plan_cache_mode", "force_generic_plan"),
     ]);
     let patience = Duration::from_secs(config.database.acquire_timeout_s);
     pool()
