@@ -49,9 +49,19 @@ impl Mailbox {
         )
         .fetch_one(&self.pg)
         .await?;
-        sqlx::query!("DELETE FROM mailbox WHERE id <= $1", id - MAX_MAILS)
-            .execute(&self.pg)
-            .await?;
+        // Many are kept at once, and each looks for what is too old in its own order: whoever
+        // waited for another's rows could wait in a circle.
+        let tidied = sqlx::query!(
+            "DELETE FROM mailbox WHERE id IN (
+                 SELECT id FROM mailbox WHERE id <= $1 FOR UPDATE SKIP LOCKED)",
+            id - MAX_MAILS
+        )
+        .execute(&self.pg)
+        .await;
+        // The mail is kept all the same; the next one tidies up.
+        if let Err(error) = tidied {
+            tracing::warn!(%error, "old mails stay in the mailbox");
+        }
         Ok(())
     }
 }

@@ -48,6 +48,8 @@ pub struct Seen {
     pub free: Option<f64>,
     /// Places that are held and not claimed.
     pub held: f64,
+    /// Places that are claimed and not paid.
+    pub claimed: f64,
     /// Passes that ended with a purchase, and all that ended.
     pub bought: f64,
     /// See above.
@@ -109,8 +111,9 @@ pub fn decide(seen: &Seen) -> Decision {
     let enough_for = enough_for(seen);
     let by_rate = per_s * seen.elapsed_s.clamp(0.0, MAX_STEP_S);
     let by_room = seen.target_inside - seen.inside - coming;
-    // Who holds places has found something; the others inside still look for it.
-    let looking = (seen.inside - seen.held / board::PLACES_EACH).max(0.0);
+    // Who holds places or pays for them has found something; the others inside still look for it.
+    let found = (seen.held + seen.claimed) / board::PLACES_EACH;
+    let looking = (seen.inside - found).max(0.0);
     let by_stock = enough_for.map(|enough| enough - looking - coming);
     let (people, bound) = match by_stock {
         None => (0.0, Bound::Blind),
@@ -194,6 +197,20 @@ mod tests {
         assert_eq!((none.bound, none.people), (Bound::Stock, 0.0));
         let blind = decide(&Seen { free: None, ..seen() });
         assert_eq!((blind.bound, blind.people), (Bound::Blind, 0.0));
+    }
+
+    #[test]
+    fn who_holds_or_pays_for_places_needs_no_more_of_them() {
+        let inside = Seen { free: Some(240.0), inside: 100.0, ..seen() };
+        let looking = decide(&inside);
+        assert!(looking.people < 1.0, "{looking:?}");
+        for found in [
+            Seen { claimed: 240.0, ..inside.clone() },
+            Seen { held: 240.0, ..inside.clone() },
+            Seen { held: 120.0, claimed: 120.0, ..inside },
+        ] {
+            assert!(decide(&found).people > 49.0, "{found:?}");
+        }
     }
 
     #[test]
