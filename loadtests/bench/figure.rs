@@ -1,8 +1,10 @@
 //! Figures with their limits: medians of windows that took turns, and how far they spread.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Values of several windows.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -35,13 +37,16 @@ pub enum Bound {
     AtLeast(f64),
     /// At most so many times the limit.
     AtMost(f64),
+    /// At most so much, whatever the limit is.
+    NoMoreThan(f64),
 }
 
 impl Bound {
-    fn holds(self, ratio: f64) -> bool {
+    fn holds(self, value: f64, ratio: f64) -> bool {
         match self {
             Self::AtLeast(least) => ratio >= least,
             Self::AtMost(most) => ratio <= most,
+            Self::NoMoreThan(most) => value <= most,
         }
     }
 }
@@ -51,7 +56,27 @@ impl fmt::Display for Bound {
         match self {
             Self::AtLeast(least) => write!(f, "≥ {least}"),
             Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::NoMoreThan(most) => write!(f, "value ≤ {most}"),
         }
+    }
+}
+
+/// Something else that a figure must reach.
+#[derive(Clone, Debug, Serialize)]
+pub struct Also {
+    /// What it is, with its unit.
+    pub name: &'static str,
+    /// What was measured.
+    pub value: Samples,
+    /// It must be no more.
+    pub must: f64,
+    /// What would be wonderful.
+    pub moonshot: f64,
+}
+
+impl Also {
+    fn reached(&self) -> bool {
+        self.value.median() <= self.must
     }
 }
 
@@ -72,6 +97,14 @@ pub struct Figure {
     pub must: Bound,
     /// What would be wonderful.
     pub moonshot: Bound,
+    /// What must be reached besides.
+    pub also: Option<Also>,
+    /// Processor seconds by process, all windows of the figure (not of its limit) together.
+    pub cpu_s: BTreeMap<String, f64>,
+    /// Whether the generator's core was full in any window.
+    pub generator_full: bool,
+    /// What each window was made of, for the JSON: an array.
+    pub parts: Value,
     /// Beside it: processor microseconds per unit by process, what else was noticed.
     pub notes: Vec<String>,
 }
@@ -83,18 +116,32 @@ impl Figure {
         if limit > 0.0 { self.value.median() / limit } else { 0.0 }
     }
 
+    fn shown_ratio(&self) -> String {
+        if self.limit.median() > 0.0 { format!("{:.3}", self.ratio()) } else { "-".to_owned() }
+    }
+
     /// Whether it reached what it must.
     pub fn reached(&self) -> bool {
-        self.must.holds(self.ratio())
+        let also = self.also.as_ref().is_none_or(Also::reached);
+        also && self.must.holds(self.value.median(), self.ratio())
+    }
+
+    /// Adds what a window was made of.
+    pub fn part(&mut self, part: Value) {
+        if let Value::Array(parts) = &mut self.parts {
+            parts.push(part);
+        }
     }
 
     /// As part of the bench's one object.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({
+    pub fn json(&self) -> Value {
+        let limit = self.limit.median();
+        json!({
             "per_s": self.value.median(),
-            "limit_per_s": self.limit.median(),
+            "limit_per_s": limit,
             "unit": self.unit,
-            "ratio": self.ratio(),
+            // Nothing is a multiple of nothing.
+            "ratio": (limit > 0.0).then(|| self.ratio()),
             "limit": self.limit_is,
             "must": self.must,
             "moonshot": self.moonshot,
@@ -103,6 +150,10 @@ impl Figure {
             "limit_windows": self.limit,
             "spread": self.value.spread(),
             "limit_spread": self.limit.spread(),
+            "also": self.also,
+            "cpu_s": self.cpu_s,
+            "generator_full": self.generator_full,
+            "parts": self.parts,
             "notes": self.notes,
         })
     }
@@ -115,26 +166,34 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<11} {:>11} {:>6} {:>11} {:>6} {:>7} {:>7} {:>9}",
+            "{:<14} {:>11} {:>6} {:>11} {:>6} {:>7} {:>12} {:>12}",
             "figure", "measured", "±", "limit", "±", "ratio", "must", "moonshot"
         )?;
         for figure in self.0 {
             let verdict = if figure.reached() { "" } else { "  MISSED" };
             writeln!(
                 f,
-                "{:<11} {:>11.1} {:>5.0}% {:>11.1} {:>5.0}% {:>7.3} {:>7} {:>9}{verdict}",
+                "{:<14} {:>11.1} {:>5.0}% {:>11.1} {:>5.0}% {:>7} {:>12} {:>12}{verdict}",
                 figure.name,
                 figure.value.median(),
                 figure.value.spread() * 50.0,
                 figure.limit.median(),
                 figure.limit.spread() * 50.0,
-                figure.ratio(),
+                figure.shown_ratio(),
                 figure.must.to_string(),
                 figure.moonshot.to_string(),
             )?;
-            writeln!(f, "            {}; limit: {}", figure.unit, figure.limit_is)?;
+            writeln!(f, "               {}; limit: {}", figure.unit, figure.limit_is)?;
+            if let Some(also) = &figure.also {
+                let median = also.value.median();
+                writeln!(
+                    f,
+                    "               {}: {median:.1} (must ≤ {}, moonshot ≤ {})",
+                    also.name, also.must, also.moonshot
+                )?;
+            }
             for note in &figure.notes {
-                writeln!(f, "            {note}")?;
+                writeln!(f, "               {note}")?;
             }
         }
         Ok(())
@@ -154,8 +213,22 @@ mod tests {
             limit: Samples(limit.to_vec()),
             must,
             moonshot: must,
+            also: None,
+            cpu_s: BTreeMap::new(),
+            generator_full: false,
+            parts: json!([]),
             notes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_has_no_limit_is_judged_by_itself() {
+        let figure = figure(&[60.0], &[0.0], Bound::NoMoreThan(64.0));
+        assert!(figure.reached());
+        assert_eq!(figure.json()["ratio"], Value::Null);
+        assert!(!Figure { must: Bound::NoMoreThan(59.0), ..figure.clone() }.reached());
+        let slow = Also { name: "p99", value: Samples(vec![51.0]), must: 50.0, moonshot: 20.0 };
+        assert!(!Figure { also: Some(slow), ..figure }.reached());
     }
 
     #[test]

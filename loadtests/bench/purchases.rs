@@ -34,6 +34,8 @@ pub struct Buying {
     pub stock: Arc<Stock>,
     /// The next pair.
     pub next: AtomicU64,
+    /// How many pairs are bought at most, if not as many as can be.
+    pub most: Option<u64>,
     /// The server.
     pub server: SocketAddr,
     /// The payment provider.
@@ -78,8 +80,11 @@ impl Buying {
         let mut provider = Client::open(from, self.provider).await?;
         let mut waits = Histogram::new_with_max(MAX_WAIT_US, 3)?;
         while Instant::now() < end {
-            let at = usize::try_from(self.next.fetch_add(1, Ordering::Relaxed))?;
-            let pair = self.stock.pairs.get(at).context("everything is sold")?;
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            if self.most.is_some_and(|most| at >= most) {
+                break;
+            }
+            let pair = self.stock.pairs.get(usize::try_from(at)?).context("everything is sold")?;
             let began = Instant::now();
             self.purchase(&mut server, &mut provider, pair).await?;
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(MAX_WAIT_US);

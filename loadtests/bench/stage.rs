@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use onsale::catalog::manifest::Manifest;
 use onsale::cli::SampleVenue;
 use onsale::demo::seed;
 use onsale::devstack::Progress;
@@ -18,6 +19,7 @@ use onsale::waiting_room::Room;
 use serde_json::json;
 use tokio::process::Child;
 
+use super::figure::Figure;
 use super::stock::Stock;
 use super::{CONNECTIONS, pin};
 use crate::rig::cpu::{self, Process, Reading};
@@ -27,6 +29,8 @@ use crate::waiting::drive::{Asking, Target, Until, drive};
 use crate::waiting::visitors::{Joining, Polling};
 use crate::waiting::{self, bare};
 
+/// Processes on the generator's core.
+const OUTSIDE: [&str; 2] = ["sandbox", "generator"];
 /// A core that is busy for more than this is full.
 const FULL: f64 = 0.97;
 
@@ -42,6 +46,8 @@ pub struct Stage {
     pub keyring: Arc<Keyring>,
     organizer: OrganizerId,
     processes: Vec<Process>,
+    /// Names of all events that were put on sale.
+    slugs: Mutex<Vec<String>>,
 }
 
 /// A bare handler in a process of its own, which ends with this.
@@ -82,15 +88,12 @@ impl Stage {
         };
         let rig = Rig::start(&setup, say).await?;
         let processes = rig.processes().await;
-        for process in &processes {
-            if !["sandbox", "generator"].contains(&process.name.as_str()) {
-                pin::to_server_core(process.pid)?;
-            }
-        }
+        pin_all(&processes)?;
         let keyring = Arc::new(Keyring::new(&rig.shop.secrets.keys)?);
         let organizer = seed::organizer(&rig.shop.pg, "bench", "Bench").await?;
         let database_url = rig.database_url().to_owned();
-        Ok(Self { rig, directory, database_url, keyring, organizer, processes })
+        let slugs = Mutex::default();
+        Ok(Self { rig, directory, database_url, keyring, organizer, processes, slugs })
     }
 
     /// The server.
@@ -102,8 +105,33 @@ impl Stage {
     ///
     /// # Errors
     /// If they can't be bought in time.
-    pub async fn stock(&self, name: &str, of: (SampleVenue, usize)) -> Result<Arc<Stock>> {
-        Stock::put_on_sale(&self.rig, self.organizer, name, of).await.map(Arc::new)
+    pub async fn stock(&self, name: &str, of: (&Manifest, usize)) -> Result<Arc<Stock>> {
+        let stock = Stock::put_on_sale(&self.rig, self.organizer, name, of).await?;
+        let slugs = stock.events.iter().map(|event| event.slug.clone());
+        self.slugs.lock().unwrap_or_else(PoisonError::into_inner).extend(slugs);
+        Ok(Arc::new(stock))
+    }
+
+    /// Kills Redis and starts it again, pinned as before.
+    ///
+    /// # Errors
+    /// If it doesn't start.
+    pub async fn restart_redis(&mut self) -> Result<()> {
+        self.rig.restart_redis().await?;
+        self.processes = self.rig.processes().await;
+        pin_all(&self.processes)
+    }
+
+    /// Waits until all events can be bought again after Redis was lost.
+    ///
+    /// # Errors
+    /// If one of them can't in time.
+    pub async fn rebuilt(&self) -> Result<()> {
+        let slugs = self.slugs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for slug in slugs.iter().map(String::as_str).chain([EVENT]) {
+            super::stock::ready(&self.rig, slug).await?;
+        }
+        Ok(())
     }
 
     /// Takes all holds off these events, of which nothing is sold: Redis is built anew.
@@ -192,6 +220,15 @@ impl Stage {
     }
 }
 
+/// The server side has its core to itself.
+fn pin_all(processes: &[Process]) -> Result<()> {
+    let outside = |process: &&Process| OUTSIDE.contains(&process.name.as_str());
+    processes
+        .iter()
+        .filter(|process| !outside(process))
+        .try_for_each(|process| pin::to_server_core(process.pid))
+}
+
 async fn bare_server(arguments: &[&str], path: &str) -> Result<BareServer> {
     let (child, address) = bare::start(arguments, path).await?;
     pin::to_server_core(child.id().context("a bare handler has ended")?)?;
@@ -210,26 +247,28 @@ impl Cost {
         Self { before: cpu::read(&stage.processes), began: Instant::now() }
     }
 
-    /// Until now: per unit by process, and whether one of the cores was full.
-    pub fn end(self, stage: &Stage, unit: &str, count: u64) -> Vec<String> {
+    /// Until now: adds to the figure's processor time, and notes what a unit costs and whether the
+    /// generator's core was full.
+    pub fn end(self, stage: &Stage, unit: &str, count: u64, figure: &mut Figure) {
         let took = self.began.elapsed().as_secs_f64();
         let used = cpu::read(&stage.processes).since(&self.before).used;
         let (mut parts, mut generator) = (Vec::new(), 0.0);
         for (process, used) in stage.processes.iter().zip(&used) {
             let used = used.as_secs_f64();
             parts.push(format!("{} {:.1}", process.name, used * 1e6 / count.max(1) as f64));
-            if ["sandbox", "generator"].contains(&process.name.as_str()) {
+            *figure.cpu_s.entry(process.name.clone()).or_default() += used;
+            if OUTSIDE.contains(&process.name.as_str()) {
                 generator += used / took;
             }
         }
-        let mut notes = vec![format!("µs of processor time per {unit}: {}", parts.join(", "))];
+        figure.notes = vec![format!("µs of processor time per {unit}: {}", parts.join(", "))];
         if generator > FULL {
-            notes.push(format!(
+            figure.generator_full = true;
+            figure.notes.push(format!(
                 "the generator's core was full ({:.0} %): the figure is a lower bound",
                 generator * 100.0
             ));
         }
-        notes
     }
 }
 

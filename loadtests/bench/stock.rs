@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use onsale::catalog::manifest::Manifest;
 use onsale::catalog::{self, Class, Listing, PUBLIC};
-use onsale::cli::SampleVenue;
 use onsale::demo::seed::{self, Seed};
 use onsale::ids::{EventId, OrganizerId};
 use rand::SeedableRng;
@@ -46,6 +45,8 @@ pub struct Stock {
     pub events: Vec<Event>,
     /// Their pairs, shuffled.
     pub pairs: Vec<Pair>,
+    /// Places of each event.
+    pub places: usize,
 }
 
 impl Stock {
@@ -57,13 +58,13 @@ impl Stock {
         rig: &Rig,
         organizer: OrganizerId,
         name: &str,
-        (venue, count): (SampleVenue, usize),
+        (manifest, count): (&Manifest, usize),
     ) -> Result<Self> {
-        let manifest = venue.manifest();
-        let mut stock = Self { events: Vec::new(), pairs: Vec::new() };
+        let places = usize::try_from(manifest.capacity())?;
+        let mut stock = Self { events: Vec::new(), pairs: Vec::new(), places };
         for at in 0..count {
             let slug = format!("{name}-{at}");
-            stock.add(&rig.shop.pg, organizer, slug, &manifest).await?;
+            stock.add(&rig.shop.pg, organizer, slug, manifest).await?;
         }
         stock.pairs.shuffle(&mut StdRng::seed_from_u64(7));
         for event in &stock.events {

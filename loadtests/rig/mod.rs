@@ -255,22 +255,25 @@ impl Programs {
         self.servers.iter_mut().chain(&mut self.sandbox).try_for_each(Running::check)
     }
 
-    /// Waits until outbox and mirror are empty: how long that took, or what is left.
+    /// Waits until outbox and mirror are empty and all mails have left: how long that took, or what
+    /// is left. `leases` is how long others may have to wait before they take over the mails of a
+    /// server that was interrupted.
     ///
     /// # Errors
     /// If Postgres fails.
-    pub async fn drain(&self) -> Result<Result<Duration, i64>> {
+    pub async fn drain(&self, leases: Duration) -> Result<Result<Duration, i64>> {
         let started = Instant::now();
         loop {
             let left: i64 = sqlx::query_scalar(
-                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM mirror)",
+                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM mirror)
+                      + (SELECT count(*) FROM mails WHERE sent_at IS NULL AND due_at < 'infinity')",
             )
             .fetch_one(&self.pg)
             .await?;
             if left == 0 {
                 return Ok(Ok(started.elapsed()));
             }
-            if started.elapsed() > DRAIN_WITHIN {
+            if started.elapsed() > DRAIN_WITHIN + leases {
                 return Ok(Err(left));
             }
             sleep(LOOK_EVERY).await;

@@ -1,6 +1,7 @@
 //! Plays a scenario: sets everything up, lets the visitors come, lets things go wrong, waits until
 //! all is at rest, audits, and reports.
 
+mod balance;
 mod chaos;
 mod doors;
 mod watch;
@@ -29,7 +30,7 @@ const TAKE_BREATH: Duration = Duration::from_secs(2);
 /// Orders and holds may take so long to come to rest once all are gone, beyond what the sale's
 /// terms let them take.
 const REST_WITHIN: Duration = Duration::from_secs(90);
-/// What a killed server had taken to do, mails above all, others take over after so long.
+/// What a server was interrupted in, mails above all, others take over after so long.
 const LEASES_WITHIN: Duration = Duration::from_mins(7);
 /// How often the audit is repeated in that time.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
@@ -134,6 +135,7 @@ async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Resul
     let watch = Arc::new(Watch::default());
     watch.replace(rig.processes().await);
     beside.tasks.push(tokio::spawn(watch.clone().look(crowd.clone())));
+    beside.tasks.push(tokio::spawn(balance::balance(crowd.clone())));
     let show = screen::show(crowd.clone(), watch.clone(), playing.screen, say.clone());
     beside.tasks.push(tokio::spawn(show));
     let (gone, chaos, interrupted) = with_chaos(&crowd, rig, &watch, say).await?;
@@ -215,14 +217,17 @@ async fn conclude(
         }
         sleep(REST_EVERY).await;
     };
-    let drained = rig.shop.drain().await?;
+    // Whatever a server was interrupted in telling, by its own end or by Postgres's, is leased.
+    let interrupting = [Fault::KillServer.name(), Fault::RestartPostgres.name()];
+    let was_interrupted = chaos.iter().any(|row| interrupting.contains(&row.what.as_str()));
+    let leases = if was_interrupted { LEASES_WITHIN } else { Duration::ZERO };
+    let drained = rig.shop.drain(leases).await?;
     if crowd.scenario.chaos.iter().any(|chaos| chaos.what == Fault::CorruptTicket) {
         say("chaos: the database is corrupted");
         chaos::corrupt(&rig.shop.pg).await?;
     }
     say("auditing");
-    let killed = chaos.iter().any(|row| row.what == Fault::KillServer.name());
-    let audit = audit(rig, if killed { LEASES_WITHIN } else { Duration::ZERO }).await?;
+    let audit = audit(rig, leases).await?;
     let origins = crowd.servers.iter().chain([&crowd.sandbox]);
     let opened = origins.map(|origin| u64::from(Origin::opened(origin))).sum();
     Ok(Facts {

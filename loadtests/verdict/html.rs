@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::bars::spans;
+use super::judge::AUDIT_PROBLEM;
 use super::people;
 use super::plot::{Line, Plot};
 use super::summary::{Latency, Summary};
@@ -24,7 +25,7 @@ pub fn page(summary: &Summary) -> String {
     let scenario = &summary.scenario;
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{} · onsale rehearsal</title><style>{STYLE}</style></head><body><main>",
         escape(&scenario.name)
     );
@@ -39,6 +40,10 @@ pub fn page(summary: &Summary) -> String {
         machine(summary),
         audit(summary),
     ];
+    // On a phone a table that is too wide moves by itself, and not the whole page.
+    let parts = parts.map(|part| {
+        part.replace("<table>", "<div class=\"wide\"><table>").replace("</table>", "</table></div>")
+    });
     page.extend(parts);
     page.push_str("</main></body></html>\n");
     page
@@ -77,8 +82,24 @@ fn verdict(summary: &Summary) -> String {
             summary.sold_out_s.map_or_else(String::new, |s| format!(", the last after {s:.0} s"))
         ),
     );
-    for problem in &summary.problems {
+    // Thresholds have a table of their own, the audit is named already.
+    let told = |problem: &&String| {
+        let of_table = summary.checks.iter().any(|check| problem.starts_with(&check.what));
+        !of_table && (summary.audit_clean || problem.as_str() != AUDIT_PROBLEM)
+    };
+    for problem in summary.problems.iter().filter(told) {
         item(false, problem.clone());
+    }
+    let missed = summary.checks.iter().filter(|check| !check.held).count();
+    if !summary.checks.is_empty() {
+        item(
+            missed == 0,
+            match missed {
+                0 => "All thresholds were held.".to_owned(),
+                1 => "One threshold was not held.".to_owned(),
+                more => format!("{more} thresholds were not held."),
+            },
+        );
     }
     html.push_str("</ul>");
     html.push_str("<table><tr><th>Threshold</th><th>Asked for</th><th>Measured</th><th></th></tr>");
@@ -303,5 +324,11 @@ fn machine(summary: &Summary) -> String {
 }
 
 fn audit(summary: &Summary) -> String {
-    format!("<section><h2>Audit</h2><pre>{}</pre></section>", escape(summary.audit.trim_end()))
+    let text = summary.audit.trim_end();
+    let open = if summary.audit_clean { "" } else { " open" };
+    format!(
+        "<section><h2>Audit</h2><details{open}><summary>{}</summary><pre>{}</pre></details></section>",
+        escape(text.lines().last().unwrap_or("It was not run.")),
+        escape(text)
+    )
 }

@@ -6,6 +6,9 @@ use super::report::Facts;
 use super::summary::Check;
 use super::tally::{Ending, Step};
 
+/// What is said of an audit that isn't clean.
+pub const AUDIT_PROBLEM: &str = "the audit found violations";
+
 /// The scenario's thresholds, each with what was measured.
 pub fn checks(facts: &Facts) -> Vec<Check> {
     let (wanted, tally) = (&facts.scenario.thresholds, &facts.tally);
@@ -81,7 +84,7 @@ pub fn problems(facts: &Facts, checks: &[Check]) -> Vec<String> {
         }
     };
     let tally = &facts.tally;
-    check(facts.audit.0, "the audit found violations".to_owned());
+    check(facts.audit.0, AUDIT_PROBLEM.to_owned());
     match &facts.drawer {
         Some(drawer) => {
             let (pg, redis) = (&drawer.postgres, &drawer.redis);

@@ -11,6 +11,8 @@ pub const LEFT: f64 = 58.0;
 pub const RIGHT: f64 = 14.0;
 pub const TOP: f64 = 14.0;
 pub const BOTTOM: f64 = 30.0;
+/// What the name of a moment needs.
+const MARK_ROOM: f64 = 190.0;
 
 /// A line over time.
 pub struct Line {
@@ -70,11 +72,13 @@ impl Plot {
         }
         for (at, label) in &self.marks {
             let (at, bottom) = (x(at + self.zero_s), HEIGHT - BOTTOM);
+            // What happens near the end is named on the line's left.
+            let is_late = at > WIDTH - RIGHT - MARK_ROOM;
+            let (beside, class) = if is_late { (at - 4.0, "e") } else { (at + 4.0, "s") };
             let _ = write!(
                 svg,
                 "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\" class=\"mark\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" class=\"s mt\">{}</text>",
-                at + 4.0,
+                 <text x=\"{beside:.1}\" y=\"{:.1}\" class=\"{class} mt\">{}</text>",
                 TOP + 8.0,
                 escape(label)
             );

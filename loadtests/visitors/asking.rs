@@ -155,7 +155,9 @@ impl Visitor {
         let from = self.address();
         let server = |at: u64| {
             let count = crowd.servers.len();
-            &crowd.servers[usize::try_from(at).unwrap_or(0) % count]
+            let at = usize::try_from(at).unwrap_or(0) % count;
+            let mut from_there = (at..at + count).map(|at| &crowd.servers[at % count]);
+            from_there.find(|server| !server.is_out()).unwrap_or(&crowd.servers[at])
         };
         let requests = u64::from(self.requests);
         match self.reach {

@@ -42,6 +42,8 @@ impl Open {
 
 /// A connection that isn't in use, or is in use by one request.
 pub struct Connection {
+    /// The server at its other end.
+    pub to: SocketAddr,
     stream: TcpStream,
     used: Instant,
     is_over: bool,
@@ -79,7 +81,7 @@ impl Connection {
         let stream = stream.map_err(|error| WireError::Connect(error.to_string()))?;
         let now = open.now.fetch_add(1, Ordering::Relaxed) + 1;
         open.most.fetch_max(now, Ordering::Relaxed);
-        Ok(Self { stream, used: Instant::now(), is_over: false, open: open.clone() })
+        Ok(Self { to, stream, used: Instant::now(), is_over: false, open: open.clone() })
     }
 
     /// Whether it can be expected to be still open on the other side.

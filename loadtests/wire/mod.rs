@@ -4,7 +4,7 @@
 mod connection;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,7 @@ pub struct Origin {
     opened: AtomicU32,
     open: Arc<Open>,
     max_idle: Duration,
+    is_out: AtomicBool,
 }
 
 impl Origin {
@@ -139,12 +140,23 @@ impl Origin {
             opened: AtomicU32::new(0),
             open,
             max_idle,
+            is_out: AtomicBool::new(false),
         })
     }
 
     /// Where it is.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the balancer in front sends nobody there.
+    pub fn is_out(&self) -> bool {
+        self.is_out.load(Ordering::Relaxed)
+    }
+
+    /// Takes it out, or in again.
+    pub fn take_out(&self, out: bool) {
+        self.is_out.store(out, Ordering::Relaxed);
     }
 
     /// Connections opened so far.
@@ -189,7 +201,7 @@ impl Origin {
         let request = connection::write(&self.host, path, &ask)?;
         let exchange = async {
             let mut connection = match own.take() {
-                Some(kept) if kept.is_fresh(self.max_idle) => kept,
+                Some(kept) if kept.to == self.address && kept.is_fresh(self.max_idle) => kept,
                 _ => self.open(from).await?,
             };
             let received = connection.exchange(&request).await?;

@@ -51,11 +51,22 @@ impl Mailbox {
         )
         .fetch_one(&self.pg)
         .await?;
-        // Not with each mail: all senders would delete the same rows, and wait for one another.
-        if id % TRIM_EVERY == 0 {
-            sqlx::query!("DELETE FROM mailbox WHERE id <= $1", id - MAX_MAILS)
-                .execute(&self.pg)
-                .await?;
+        // Not with each mail: all senders would look for the same rows.
+        if id % TRIM_EVERY != 0 {
+            return Ok(());
+        }
+        // Many are kept at once, and each looks for what is too old in its own order: whoever
+        // waited for another's rows could wait in a circle.
+        let tidied = sqlx::query!(
+            "DELETE FROM mailbox WHERE id IN (
+                 SELECT id FROM mailbox WHERE id <= $1 FOR UPDATE SKIP LOCKED)",
+            id - MAX_MAILS
+        )
+        .execute(&self.pg)
+        .await;
+        // The mail is kept all the same; the next one tidies up.
+        if let Err(error) = tidied {
+            tracing::warn!(%error, "old mails stay in the mailbox");
         }
         Ok(())
     }

@@ -141,7 +141,7 @@ pub fn decide(seen: &Seen) -> Decision {
     let enough_for = enough_for(seen);
     let by_rate = per_s * seen.elapsed_s.clamp(0.0, MAX_STEP_S);
     let by_room = seen.target_inside - seen.inside - coming;
-    // Who holds places has found something; the others inside still look for it.
+    // Who holds places or pays for them has found something; the others inside still look for it.
     let by_stock = enough_for.map(|enough| enough - seen.looking() - coming);
     let (people, bound) = match by_stock {
         None => (0.0, Bound::Blind),
@@ -223,6 +223,15 @@ mod tests {
         assert_eq!((none.bound, none.people), (Bound::Stock, 0.0));
         let blind = decide(&Seen { free: None, ..seen() });
         assert_eq!((blind.bound, blind.people), (Bound::Blind, 0.0));
+    }
+
+    #[test]
+    fn who_holds_or_pays_for_places_needs_no_more_of_them() {
+        let inside = Seen { free: Some(220.0), inside: 100.0, ..seen() };
+        let looking = decide(&inside);
+        assert!(looking.people < 1.0, "{looking:?}");
+        let found = decide(&Seen { held: 220.0, ..inside });
+        assert!(found.people > 49.0, "{found:?}");
     }
 
     #[test]

@@ -20,10 +20,15 @@ const REPORT_LIVES_S: f64 = 5.0;
 /// A decision is logged when its bound changes, and at least so often while people are called.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// How often it looks for passes that outlived their purchase.
+const BOUGHT_EVERY: Duration = Duration::from_secs(2);
+
 /// What the controller of a room remembers: lost with its process, without harm.
 #[derive(Debug, Default)]
 pub struct Memory {
     logged: Option<(Instant, controller::Bound)>,
+    /// When it last looked for passes that outlived their purchase.
+    bought: Option<Instant>,
     /// Fractions of people, by lane.
     carried: HashMap<i16, f64>,
     /// The ceilings of lanes for which Redis had no counter at the last look.
@@ -103,6 +108,10 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     app.rooms.refresh(&[event]).await?;
     let Some(room) = app.rooms.known(event) else { return Ok(None) };
     let mut memory = app.admissions.remove(&event).map(|(_, kept)| kept).unwrap_or_default();
+    if memory.bought.is_none_or(|at| at.elapsed() >= BOUGHT_EVERY) {
+        end_bought(&mut tx, event).await?;
+        memory.bought = Some(Instant::now());
+    }
     let seen = look(app, &mut tx, &room, &last).await?;
     let decision = decide(&seen);
     let counts = count(app, &room).await;
@@ -118,6 +127,24 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     tell(event, &seen, &decision, called, &mut memory);
     app.admissions.insert(event, memory);
     Ok(Some(decision))
+}
+
+/// Ends passes whose purchase is paid. The node that settles a payment does so, too, and at once;
+/// what it had still to end when it was stopped would count as people inside, for whom places are
+/// kept that nobody else is let in for.
+async fn end_bought(pg: &mut PgConnection, event: EventId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE passes p SET ended_at = now(), reason = 'bought',
+                places = cardinality(o.places)
+         FROM orders o
+         WHERE p.event_id = $1 AND p.ended_at IS NULL AND o.event_id = p.event_id
+           AND o.account = p.subject AND o.status = 'paid'
+           AND (o.details ->> 'pass')::uuid = p.id",
+        event.0
+    )
+    .execute(pg)
+    .await?;
+    Ok(())
 }
 
 /// Everything that the decision depends on. What it learns is kept for the next one.

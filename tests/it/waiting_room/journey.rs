@@ -48,6 +48,20 @@ async fn who_joins_before_the_draw_waits_is_called_shops_and_leaves() {
     })
     .await;
     assert_eq!(exchange(&buyer, &token).await.expect(409).code(), "turn_spent");
+    // Also if the process that settled the payment was stopped before it could say so.
+    sqlx::query("UPDATE passes SET ended_at = NULL, reason = NULL, places = NULL")
+        .execute(&venue.env.pg)
+        .await
+        .expect("the past");
+    until("the controller ends what was forgotten", || async {
+        venue.admit().await;
+        let reason: Option<String> = sqlx::query_scalar("SELECT reason FROM passes")
+            .fetch_one(&venue.env.pg)
+            .await
+            .expect("a pass");
+        reason.as_deref() == Some("bought")
+    })
+    .await;
     let back = join_with(&buyer, json!({"token": token})).await.expect(200);
     let place: i64 = back.body["place"].as_str().expect("a place").parse().expect("a number");
     assert!(place >= DRAWN, "behind everyone");
