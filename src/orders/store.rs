@@ -88,6 +88,8 @@ pub async fn many(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<V
 }
 
 /// These orders with all that belongs to them, in no particular order; missing ones are left out.
+/// Tickets are looked up place by place: with the places as an array in sight, the planner goes
+/// through all tickets of the event.
 ///
 /// # Errors
 /// If Postgres fails.
@@ -104,9 +106,11 @@ pub async fn whole(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<
                SELECT array_agg(t.place ORDER BY t.place, t.serial) AS ticket_places,
                       array_agg(t.serial ORDER BY t.place, t.serial) AS serials,
                       array_agg(t.status ORDER BY t.place, t.serial) AS statuses
-               FROM tickets t
-               WHERE o.status <> 'open' AND t.event_id = o.event_id
-                 AND t.place = ANY (o.places) AND t.order_id = o.id) t ON true
+               FROM unnest(o.places) AS p (place)
+               CROSS JOIN LATERAL (
+                   SELECT * FROM tickets t
+                   WHERE t.event_id = o.event_id AND t.place = p.place OFFSET 0) t
+               WHERE o.status <> 'open' AND t.order_id = o.id) t ON true
            LEFT JOIN LATERAL (
                SELECT jsonb_agg(jsonb_build_object('id', r.id, 'amount', r.amount,
                                                    'reason', r.reason, 'status', r.status)

@@ -182,7 +182,8 @@ async fn whose(app: &App, notes: &[(OrderId, OrderNote)], now_s: i64) -> sqlx::R
     }
     let uses: Vec<Use> = cards.iter().map(|(used, _)| *used).collect();
     let mut tx = app.pg.begin().await?;
-    let before = store::note_uses(&mut tx, &uses).await?;
+    let most = i64::from(app.config.suspicion.accounts_per_card);
+    let before = store::note_uses(&mut tx, &uses, most).await?;
     tx.commit().await?;
     for ((used, charged), before) in cards.into_iter().zip(before) {
         let Use { event, card, account } = used;
@@ -193,7 +194,6 @@ async fn whose(app: &App, notes: &[(OrderId, OrderNote)], now_s: i64) -> sqlx::R
                 app.suspicion.ledger.note(event, subject, Reason::SameCard, now_s);
             }
         }
-        let most = i64::from(app.config.suspicion.accounts_per_card);
         let over = most > 0 && before.others >= most;
         if let Some(order) = charged.filter(|_| over) {
             give_back(app, event, account, order).await;

@@ -255,7 +255,8 @@ pub struct Use {
 /// What is known of an account's use of a card.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Before {
-    /// Other accounts that had used it before this one first did.
+    /// Other accounts that had used it before this one first did; not counted beyond what was
+    /// asked for.
     pub others: i64,
     /// Whether this use is its first.
     pub is_new: bool,
@@ -274,7 +275,11 @@ impl Before {
 ///
 /// # Errors
 /// If Postgres fails.
-pub async fn note_uses(pg: &mut PgConnection, uses: &[Use]) -> sqlx::Result<Vec<Before>> {
+pub async fn note_uses(
+    pg: &mut PgConnection,
+    uses: &[Use],
+    most: i64,
+) -> sqlx::Result<Vec<Before>> {
     if uses.is_empty() {
         return Ok(Vec::new());
     }
@@ -304,9 +309,11 @@ pub async fn note_uses(pg: &mut PgConnection, uses: &[Use]) -> sqlx::Result<Vec<
     .fetch_all(&mut *pg)
     .await?;
     let others = sqlx::query_scalar!(
-        r#"SELECT (SELECT count(*) FROM suspicion_cards c
-                   WHERE c.event_id = own.event_id AND c.card = own.card
-                     AND c.account <> own.account AND c.at <= own.at) AS "others!"
+        r#"SELECT (SELECT count(*) FROM (
+                       SELECT FROM suspicion_cards c
+                       WHERE c.event_id = own.event_id AND c.card = own.card
+                         AND c.account <> own.account AND c.at <= own.at
+                       LIMIT $4) first) AS "others!"
            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
                 AS u (event, card, account, i)
            JOIN suspicion_cards own
@@ -314,7 +321,8 @@ pub async fn note_uses(pg: &mut PgConnection, uses: &[Use]) -> sqlx::Result<Vec<
            ORDER BY u.i"#,
         &events,
         &cards,
-        &accounts
+        &accounts,
+        most.max(CARD_ACCOUNTS)
     )
     .fetch_all(pg)
     .await?;
