@@ -1,20 +1,28 @@
 //! Mails that stay here: for the demo and tests, where there is nobody to send them to.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::{Mail, Mailer, NotSent};
+use crate::db::batch::{Batcher, Commit, Job, answered};
 
 /// Mails that are kept; older ones go.
 pub const MAX_MAILS: i64 = 1_000;
 /// So many more may be kept until the oldest are let go.
 const TRIM_EVERY: i64 = 100;
 
+/// Mails that one statement keeps, and that wait for it.
+const AT_ONCE: usize = 64;
+const WAITING: usize = 1_024;
+
 /// Keeps mails in Postgres.
 pub struct Mailbox {
-    pg: PgPool,
+    keeper: Batcher<Keeper>,
 }
 
 /// A kept mail.
@@ -31,52 +39,115 @@ pub struct Kept {
     pub created_at: Timestamp,
 }
 
-impl Mailbox {
-    /// An empty one, or what was in it before.
-    #[must_use]
-    pub const fn new(pg: PgPool) -> Self {
-        Self { pg }
+/// A mail to be kept.
+#[derive(Clone)]
+struct Letter {
+    about: Uuid,
+    order: Option<Uuid>,
+    kind: &'static str,
+    recipient: String,
+    subject: String,
+    body: String,
+    message: Vec<u8>,
+}
+
+impl Job for Letter {
+    fn subject(&self) -> Uuid {
+        self.about
+    }
+}
+
+/// Keeps mails that come together in one commit.
+struct Keeper {
+    pg: PgPool,
+}
+
+impl Commit for Keeper {
+    type Job = Letter;
+    type Outcome = sqlx::Result<()>;
+
+    async fn commit(&self, letters: Vec<Letter>) -> Vec<sqlx::Result<()>> {
+        if letters.len() > 1 && answered(self.keep(&letters)).await.is_ok() {
+            return letters.iter().map(|_| Ok(())).collect();
+        }
+        let mut outcomes = Vec::with_capacity(letters.len());
+        for letter in &letters {
+            outcomes.push(answered(self.keep(std::slice::from_ref(letter))).await);
+        }
+        outcomes
+    }
+}
+
+impl Keeper {
+    async fn keep(&self, letters: &[Letter]) -> sqlx::Result<()> {
+        let orders: Vec<Option<Uuid>> = letters.iter().map(|letter| letter.order).collect();
+        let kinds: Vec<String> = letters.iter().map(|letter| letter.kind.to_owned()).collect();
+        let text = |of: fn(&Letter) -> &String| -> Vec<String> {
+            letters.iter().map(|letter| of(letter).clone()).collect()
+        };
+        let messages: Vec<Vec<u8>> = letters.iter().map(|letter| letter.message.clone()).collect();
+        let ids = sqlx::query_scalar!(
+            "INSERT INTO mailbox (order_id, kind, recipient, subject, body, message)
+             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+                                  $6::bytea[])
+             RETURNING id",
+            &orders as &[Option<Uuid>],
+            &kinds,
+            &text(|letter| &letter.recipient),
+            &text(|letter| &letter.subject),
+            &text(|letter| &letter.body),
+            &messages
+        )
+        .fetch_all(&self.pg)
+        .await?;
+        // Not with each mail: all processes would look for the same rows.
+        if let Some(id) = ids.into_iter().find(|id| id % TRIM_EVERY == 0) {
+            self.trim(id - MAX_MAILS).await;
+        }
+        Ok(())
     }
 
-    async fn keep(&self, mail: &Mail) -> sqlx::Result<()> {
-        let id = sqlx::query_scalar!(
-            "INSERT INTO mailbox (order_id, kind, recipient, subject, body, message)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-            mail.topic.order().map(|order| order.0),
-            mail.topic.word(),
-            mail.recipient,
-            mail.subject,
-            mail.text,
-            mail.message.formatted()
-        )
-        .fetch_one(&self.pg)
-        .await?;
-        // Not with each mail: all senders would look for the same rows.
-        if id % TRIM_EVERY != 0 {
-            return Ok(());
-        }
-        // Many are kept at once, and each looks for what is too old in its own order: whoever
-        // waited for another's rows could wait in a circle.
-        let tidied = sqlx::query!(
+    /// Lets mails go up to this one. The others are kept all the same if that fails.
+    async fn trim(&self, last: i64) {
+        // Who waited for another's rows could wait in a circle.
+        let trimmed = sqlx::query!(
             "DELETE FROM mailbox WHERE id IN (
                  SELECT id FROM mailbox WHERE id <= $1 FOR UPDATE SKIP LOCKED)",
-            id - MAX_MAILS
+            last
         )
         .execute(&self.pg)
         .await;
-        // The mail is kept all the same; the next one tidies up.
-        if let Err(error) = tidied {
+        if let Err(error) = trimmed {
             tracing::warn!(%error, "old mails stay in the mailbox");
         }
-        Ok(())
+    }
+}
+
+impl Mailbox {
+    /// An empty one, or what was in it before.
+    #[must_use]
+    pub fn new(pg: PgPool) -> Self {
+        let keeper = Arc::new(Keeper { pg });
+        Self { keeper: Batcher::start("mailbox", keeper, AT_ONCE, WAITING) }
     }
 }
 
 impl Mailer for Mailbox {
     fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), NotSent>> {
-        Box::pin(
-            async move { self.keep(mail).await.map_err(|error| NotSent::Later(error.to_string())) },
-        )
+        let letter = Letter {
+            about: mail.topic.id(),
+            order: mail.topic.order().map(|order| order.0),
+            kind: mail.topic.word(),
+            recipient: mail.recipient.clone(),
+            subject: mail.subject.clone(),
+            body: mail.text.clone(),
+            message: mail.message.formatted(),
+        };
+        Box::pin(async move {
+            let kept = self.keeper.submit(letter).await;
+            let kept = kept.map_err(|why| NotSent::Later(format!("{why:?}")))?;
+            kept.map_err(|error| NotSent::Later(error.to_string()))
+        })
     }
 }
 
