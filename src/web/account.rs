@@ -6,12 +6,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::page::{Oops, see_other, show};
 use super::session::Visitor;
-use super::standing::status_words;
+use super::standing::standing;
 use super::words::{self, When};
 use crate::accounts::{sessions, store};
 use crate::app::App;
@@ -20,6 +19,7 @@ use crate::http::extract::{Path, Query};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, SessionId};
 use crate::orders::http::{listing_of, page as orders_page};
+use crate::{counted, say};
 
 struct OrderItem {
     link: String,
@@ -30,7 +30,7 @@ struct OrderItem {
     places: String,
     total: String,
     status: &'static str,
-    title: &'static str,
+    title: String,
 }
 
 struct SessionItem {
@@ -90,10 +90,10 @@ async fn orders(
             venue: event.venue.name.clone(),
             when: When::new(event.starts_at, &event.venue.time_zone),
             code: order.code(),
-            places: words::count(order.places.len(), "place", "places"),
+            places: counted("count.places", order.places.len()).into(),
             total: words::price(order.total, order.currency),
             status: order.status.word(),
-            title: status_words(order.status, false).0,
+            title: standing(order.status, false).title,
         });
     }
     Ok((items, next))
@@ -104,13 +104,12 @@ async fn living(
     account: AccountId,
     current: SessionId,
 ) -> sqlx::Result<Vec<SessionItem>> {
-    let day = |at: Timestamp| at.strftime("%-d %B %Y, %H:%M UTC").to_string();
     let living = store::living(&app.pg, account).await?;
     let item = |living: store::Living| SessionItem {
         id: living.id,
         current: living.id == current,
         agent: living.user_agent,
-        since: day(living.created_at),
+        since: When::new(living.created_at, "UTC").since(),
     };
     Ok(living.into_iter().map(item).collect())
 }
@@ -135,7 +134,7 @@ pub async fn end(
     };
     if !sessions::revoke(&app, session, account).await? {
         let none = Oops::from(Problem::new(Code::NotFound));
-        return Err(none.then("/account", "My tickets"));
+        return Err(none.then("/account", say("go.account")));
     }
     Ok(see_other("/account"))
 }
