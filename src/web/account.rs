@@ -108,10 +108,40 @@ async fn living(
     let item = |living: store::Living| SessionItem {
         id: living.id,
         current: living.id == current,
-        agent: living.user_agent,
+        agent: device(&living.user_agent),
         since: When::new(living.created_at, "UTC").since(),
     };
     Ok(living.into_iter().map(item).collect())
+}
+
+/// A browser as its owner calls it, as far as what it says of itself tells; the first that fits,
+/// since most claim to be others as well.
+fn device(agent: &str) -> String {
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser", "Samsung Internet"),
+        ("Firefox", "Firefox"),
+        ("Chrome", "Chrome"),
+        ("Safari", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 6] = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    ];
+    let first = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
+    };
+    match (first(&BROWSERS), first(&SYSTEMS)) {
+        (Some(browser), Some(system)) => {
+            say("account.device").put("browser", browser).put("system", system).into()
+        }
+        _ => agent.to_owned(),
+    }
 }
 
 /// Signs out here.
@@ -142,4 +172,21 @@ pub async fn end(
 /// Where only a form leads.
 pub async fn back() -> Response {
     see_other("/account")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_called_as_their_owners_call_them() {
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \
+                     (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
+        assert_eq!(device(phone), "Safari on iPhone");
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like \
+                    Gecko) Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0";
+        assert_eq!(device(edge), "Edge on Windows");
+        assert_eq!(device("curl/8.5"), "curl/8.5");
+        assert_eq!(device(""), "");
+    }
 }

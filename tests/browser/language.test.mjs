@@ -50,7 +50,7 @@ for (const scripts of [true, false]) {
     await page.getByRole("heading", { name: "Sie sind dabei!" }).waitFor();
     await shot(eva, `44-german-tickets-${scripts}`);
     await page.getByRole("link", { name: "Meine Tickets" }).click();
-    await page.getByText("1 gültig").waitFor();
+    await page.getByText("1\u00a0gültig").waitFor();
     await page.getByRole("link", { name: /Codes zeigen/ }).click();
     await page.getByRole("heading", { name: "Sie sind dabei!" }).waitFor();
     await content(eva);

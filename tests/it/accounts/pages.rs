@@ -115,7 +115,7 @@ async fn signing_in_buying_and_signing_out_with_forms() {
     let paid = browser.http.post(format!("{pay}?wait=webhook")).json(&card).send().await;
     assert_eq!(paid.expect("an answer").status(), 200);
     let (_, _, tickets) = browser.get("/tickets").await;
-    assert!(tickets.contains("Night") && tickets.contains("2 valid"), "{tickets}");
+    assert!(tickets.contains("Night") && tickets.contains("2\u{a0}valid"), "{tickets}");
     assert!(tickets.contains("row A, seat 1") && tickets.contains("Coming up"), "{tickets}");
     let (_, _, account) = browser.get("/account").await;
     assert!(account.contains("Night") && account.contains("2\u{a0}places"), "{account}");
