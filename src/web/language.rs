@@ -70,7 +70,9 @@ impl Reader {
         let headers = response.headers_mut();
         let kind = headers.get(CONTENT_TYPE);
         if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
-            headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(self.language.tag()));
+            // A page that is in one language for everybody has said so itself.
+            let tag = HeaderValue::from_static(self.language.tag());
+            headers.entry(CONTENT_LANGUAGE).or_insert(tag);
             headers.append(VARY, HeaderValue::from_static(DEPENDS));
         }
         if self.asked {
