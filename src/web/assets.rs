@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn the_manifests_icons_are_there_and_as_large_as_it_says() {
+        let manifest = Files::get("app.webmanifest").unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest.data).unwrap();
+        let icons = manifest["icons"].as_array().unwrap();
+        for icon in icons {
+            let name = icon["src"].as_str().unwrap();
+            assert_eq!(status(name, &VERSION, None).headers()[header::CONTENT_TYPE], *icon["type"]);
+            if icon["type"] == "image/png" {
+                // The header of a PNG (its first chunk) has width and height.
+                let file = Files::get(name).unwrap().data;
+                let side = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+                assert_eq!(icon["sizes"], format!("{}x{}", side(16), side(20)), "{name}");
+            }
+        }
+        assert!(icons.iter().any(|icon| icon["purpose"] == "maskable"));
+    }
+
+    #[test]
     fn another_version_is_answered_but_not_kept() {
         let other = status("style.css", "000000000000", None);
         assert_eq!(other.headers()[header::CACHE_CONTROL], ASK_AGAIN);

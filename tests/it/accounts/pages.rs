@@ -116,7 +116,7 @@ async fn signing_in_buying_and_signing_out_with_forms() {
     assert_eq!(paid.expect("an answer").status(), 200);
     let (_, _, tickets) = browser.get("/tickets").await;
     assert!(tickets.contains("Night") && tickets.contains("2\u{a0}valid"), "{tickets}");
-    assert!(tickets.contains("row A, seat 1") && tickets.contains("Coming up"), "{tickets}");
+    assert!(tickets.contains("row 1, seat 1") && tickets.contains("Coming up"), "{tickets}");
     let (_, _, account) = browser.get("/account").await;
     assert!(account.contains("Night") && account.contains("2\u{a0}places"), "{account}");
     let order = account.split("href=\"/orders/").nth(1).and_then(|rest| rest.split('"').next());
