@@ -144,8 +144,9 @@ mod tests {
         let icons = manifest["icons"].as_array().unwrap();
         for icon in icons {
             let name = icon["src"].as_str().unwrap();
-            assert_eq!(status(name, &VERSION, None).headers()[header::CONTENT_TYPE], *icon["type"]);
-            if icon["type"] == "image/png" {
+            let kind = icon["type"].as_str().unwrap();
+            assert_eq!(status(name, &VERSION, None).headers()[header::CONTENT_TYPE], kind);
+            if kind == "image/png" {
                 // The header of a PNG (its first chunk) has width and height.
                 let file = Files::get(name).unwrap().data;
                 let side = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());

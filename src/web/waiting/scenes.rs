@@ -152,9 +152,10 @@ pub fn levels(board: &Board, listing: &Listing) -> Vec<LevelLeft> {
             code: level.level.clone(),
             number: number(&level.level),
             name: level.name.clone(),
-            price: match from == to {
-                true => price,
-                false => say("offer.from_price").put("price", price).into(),
+            price: if from == to {
+                price
+            } else {
+                say("offer.from_price").put("price", price).into()
             },
             free: level.free,
         })
