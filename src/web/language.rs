@@ -85,9 +85,20 @@ impl Reader {
     }
 }
 
-/// Lets a request be answered in its reader's language.
-pub async fn choose(request: Request, next: Next) -> Response {
+/// An address with this query instead of its own.
+fn with_query(uri: &Uri, query: &str) -> Option<Uri> {
+    let sign = if query.is_empty() { "" } else { "?" };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = format!("{}{sign}{query}", uri.path()).parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+/// Lets a request be answered in its reader's language, of which handlers see nothing.
+pub async fn choose(mut request: Request, next: Next) -> Response {
     let reader = Reader::of(request.uri(), request.headers());
+    if let Some(uri) = with_query(request.uri(), &reader.query) {
+        *request.uri_mut() = uri;
+    }
     let answer = QUERY.scope(reader.query.clone(), next.run(request));
     let mut response = speaking(reader.language, answer).await;
     reader.sign(&mut response);
@@ -133,6 +144,17 @@ mod tests {
         let links: Vec<String> = reader.told(|| Language::all().map(|l| link(&l)).collect());
         assert_eq!(links[0], "?key=a%26b&lang=en");
         assert_eq!(link(&Language::ENGLISH), "?lang=en");
+    }
+
+    #[test]
+    fn handlers_see_the_address_without_the_language() {
+        let seen = |address: &str| {
+            let uri: Uri = address.parse().unwrap();
+            with_query(&uri, &reader(address, &[]).query).unwrap().to_string()
+        };
+        assert_eq!(seen("/account?lang=de"), "/account");
+        assert_eq!(seen("/account?cursor=1&lang=de&x"), "/account?cursor=1&x");
+        assert_eq!(seen("/a%20b?language=de"), "/a%20b?language=de");
     }
 
     #[test]

@@ -62,6 +62,10 @@ async fn the_address_the_choice_or_the_browser_says_in_which_language_a_page_is(
     assert_eq!((up.status().as_u16(), header(&up, "location")), (303, "/sign-in"));
     assert!(header(&up, "set-cookie").starts_with("onsale_language=de"));
 
+    // Pages that know all parameters of theirs don't wonder about this one.
+    let account = reader.get("/account?lang=de", &[]).await;
+    assert_eq!(header(&account, "location"), "/sign-in?next=/account");
+
     let missing = reader.get("/nothing/here", &[GERMAN]).await;
     assert_eq!((missing.status().as_u16(), header(&missing, "content-language")), (404, "de"));
     assert!(missing.text().await.expect("a page").contains("Hier ist nichts"));
