@@ -38,7 +38,8 @@ export function range({ from_s, to_s }) {
   return say("time.range", { from: unit === same ? n : span(from_s), to: span(to_s) });
 }
 
-export const tickets = (n) => counted("count.tickets", n);
+// On buttons and in bars lines may break wherever there is a space.
+export const tickets = (n) => counted("count.tickets", n).replaceAll("\u00a0", " ");
 
 // What the chart says.
 const plain = (key) => say(`script.${key}`);
