@@ -48,4 +48,7 @@ pub mod suspicion;
 pub mod tickets;
 pub mod waiting_room;
 pub mod web;
+pub mod words;
 pub mod workers;
+
+pub use words::{counted, say};

@@ -125,7 +125,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 pub fn documents(app: &Arc<App>, document: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
     let json = document.to_json().unwrap_or_default();
     let page = crate::web::docs::page(document);
-    let docs = Router::new().route("/docs", get(move || async move { Html(page) }));
+    let english = [(header::CONTENT_LANGUAGE, "en")];
+    let docs = Router::new().route("/docs", get(move || async move { (english, Html(page)) }));
     Router::new()
         .route(
             "/openapi.json",

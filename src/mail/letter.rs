@@ -2,11 +2,12 @@
 
 use askama::Template;
 
-use super::words::{About, Language, Words};
+use super::words::{self, About, Words};
 use super::{Kind, Topic, Unbuildable};
 use crate::catalog::Listing;
 use crate::holds::record::Line;
 use crate::orders::Order;
+use crate::words::{Language, Said};
 
 /// Place names that a mail lists; the order's page has them all.
 const MAX_PLACES: usize = 50;
@@ -66,22 +67,22 @@ impl Letter {
         link: String,
     ) -> Result<Self, Unbuildable> {
         let (event, code) = (one_line(&listing.event.name), order.code());
-        let total = language.money(order.money());
+        let total = words::amount(language, order.money());
         let about = About {
             event: &event,
             code: &code,
             total: (order.total > 0).then_some(total.as_str()),
             late: order.late,
         };
-        let words = language.words(kind, &about);
-        let subject = words.subject.clone();
+        let said = words::words(language, kind, &about);
+        let subject = said.subject.clone();
         let venue = &listing.event.venue;
         let whereabouts = [one_line(&venue.name), one_line(&venue.address)];
         let content = Content {
             language,
-            words,
+            words: said,
             link,
-            when: language.date(listing.event.starts_at, &venue.time_zone),
+            when: words::date(language, listing.event.starts_at, &venue.time_zone),
             venue: whereabouts
                 .into_iter()
                 .filter(|part| !part.is_empty())
@@ -98,16 +99,8 @@ impl Letter {
 }
 
 impl Content {
-    fn order_label(&self) -> &'static str {
-        self.language.labels().0
-    }
-
-    fn total_label(&self) -> &'static str {
-        self.language.labels().1
-    }
-
-    fn included(&self) -> &'static str {
-        self.language.labels().2
+    fn say(&self, key: &str) -> Said {
+        self.language.say(key)
     }
 }
 
@@ -119,7 +112,7 @@ fn bought(language: Language, listing: &Listing, order: &Order) -> Vec<Bought> {
         let total = crate::money::Money::new(line.total(), order.currency);
         Bought {
             name: format!("{} × {name}", line.places.len()),
-            total: language.money(total),
+            total: words::amount(language, total),
             places: place_names(language, listing, &line.places, &mut room),
         }
     };
@@ -136,7 +129,7 @@ fn place_names(
     let mut names: Vec<(String, usize)> = Vec::new();
     let mut left_out = 0;
     for place in places.iter().filter_map(|number| listing.place(*number)) {
-        let name = one_line(&language.place(listing, place));
+        let name = one_line(&words::place(language, listing, place));
         match names.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,
             None if *room == 0 => left_out += 1,
@@ -149,7 +142,7 @@ fn place_names(
     let named = |(name, count)| if count == 1 { name } else { format!("{name} ({count})") };
     let mut shown: Vec<String> = names.into_iter().map(named).collect();
     if left_out > 0 {
-        shown.push(language.more(left_out));
+        shown.push(language.say("mail.more").put("n", left_out).into());
     }
     shown
 }

@@ -4,8 +4,8 @@ use askama::Template;
 use uuid::Uuid;
 
 use super::letter::Letter;
-use super::words::Language;
 use super::{Topic, Unbuildable};
+use crate::words::{Language, Said};
 
 #[derive(Template)]
 #[template(path = "mail/sign_in.txt")]
@@ -17,32 +17,15 @@ struct HtmlPart<'a>(&'a Content);
 
 struct Content {
     language: Language,
-    words: &'static Words,
     code: String,
     link: String,
 }
 
-struct Words {
-    subject: &'static str,
-    opening: &'static str,
-    link: &'static str,
-    advice: &'static str,
+impl Content {
+    fn say(&self, key: &str) -> Said {
+        self.language.say(key)
+    }
 }
-
-const ENGLISH: Words = Words {
-    subject: "Your code to sign in",
-    opening: "With this code you sign in. It is good for ten minutes and works once.",
-    link: "Or sign in with this link",
-    advice: "We never ask for this code by telephone or chat: give it to nobody. If you didn't \
-             want to sign in, you can ignore this mail.",
-};
-const GERMAN: Words = Words {
-    subject: "Ihr Code zum Anmelden",
-    opening: "Mit diesem Code melden Sie sich an. Er gilt zehn Minuten und nur einmal.",
-    link: "Oder melden Sie sich mit diesem Link an",
-    advice: "Wir fragen nie am Telefon oder im Chat nach diesem Code: Geben Sie ihn niemandem. \
-             Wenn Sie sich nicht anmelden wollten, brauchen Sie nichts zu tun.",
-};
 
 impl Letter {
     /// Writes how to sign in.
@@ -55,13 +38,10 @@ impl Letter {
         code: String,
         link: String,
     ) -> Result<Self, Unbuildable> {
-        let words = match language {
-            Language::English => &ENGLISH,
-            Language::German => &GERMAN,
-        };
-        let content = Content { language, words, code, link };
+        let content = Content { language, code, link };
+        let subject = content.say("mail.sign_in").into();
         let (text, html) = (TextPart(&content).render()?, HtmlPart(&content).render()?);
-        Ok(Self { topic: Topic::SignIn(id), subject: words.subject.to_owned(), text, html })
+        Ok(Self { topic: Topic::SignIn(id), subject, text, html })
     }
 }
 
@@ -72,8 +52,8 @@ mod tests {
     #[test]
     fn code_and_link_are_in_both_parts_and_not_in_the_subject() {
         for (language, subject) in [
-            (Language::English, "Your code to sign in"),
-            (Language::German, "Ihr Code zum Anmelden"),
+            (Language::ENGLISH, "Your code to sign in"),
+            (Language::of(Some("de")), "Ihr Code zum Anmelden"),
         ] {
             let (code, link) = ("012345".to_owned(), "https://shop.example/x?token=t".to_owned());
             let letter = Letter::sign_in(language, Uuid::from_u128(1), code, link).unwrap();

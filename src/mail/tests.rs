@@ -4,7 +4,6 @@ use iso_currency::Currency;
 use jiff::Timestamp;
 
 use super::letter::Letter;
-use super::words::Language;
 use super::{Kind, Mail, Unbuildable, check};
 use crate::catalog::listing::Parts;
 use crate::catalog::{
@@ -14,6 +13,7 @@ use crate::config;
 use crate::holds::record::Line;
 use crate::ids::{AccountId, EventId, OfferId, OrderId, OrganizerId};
 use crate::orders::{Order, OrderStatus};
+use crate::words::Language;
 
 const FROM: &str = "Tickets <tickets@shop.example>";
 const LINK: &str = "https://shop.example/orders/1?key=01abc&x=<y>";
@@ -155,16 +155,16 @@ fn message(letter: Letter) -> String {
 
 #[test]
 fn a_confirmation_has_the_link_the_places_and_the_date_where_the_venue_is() {
-    let letter = write(Kind::Paid, Language::English, "Night", &order(vec![11, 12, 80, 81, 82]));
+    let letter = write(Kind::Paid, Language::ENGLISH, "Night", &order(vec![11, 12, 80, 81, 82]));
     assert_eq!(letter.subject, "Your tickets for Night");
     for part in [
         LINK,
         "Order 0192F3A1",
         "Saturday, 14 November 2026, 19:30 CET",
         "Arena North, Hafenstr. 1, Hamburg",
-        "5 × Adult & <friend>: 247.50 EUR",
+        "5 × Adult & <friend>: €247.50",
         "  Section 101, row F, seat 12\n  Section 101, row F, seat 13\n  Floor (3)\n",
-        "Total: 247.50 EUR (fees and taxes included)",
+        "Total: €247.50 (fees and taxes included)",
     ] {
         assert!(letter.text.contains(part), "{part} is not in\n{}", letter.text);
     }
@@ -173,17 +173,17 @@ fn a_confirmation_has_the_link_the_places_and_the_date_where_the_venue_is() {
 #[test]
 fn germans_are_written_to_in_german() {
     for tag in ["de", "de-AT", "DE_ch"] {
-        assert_eq!(Language::of(Some(tag)), Language::German, "{tag}");
+        assert_eq!(Language::of(Some(tag)), Language::of(Some("de")), "{tag}");
     }
     for tag in [None, Some(""), Some("den"), Some("en-DE"), Some("-")] {
-        assert_eq!(Language::of(tag), Language::English, "{tag:?}");
+        assert_eq!(Language::of(tag), Language::ENGLISH, "{tag:?}");
     }
-    let letter = write(Kind::Paid, Language::German, "Nacht", &order(vec![11]));
+    let letter = write(Kind::Paid, Language::of(Some("de")), "Nacht", &order(vec![11]));
     assert_eq!(letter.subject, "Ihre Tickets für Nacht");
     for part in [
-        "Samstag, 14. November 2026, 19:30 Uhr (CET)",
+        "Samstag, 14. November 2026, 19:30\u{a0}Uhr (MEZ)",
         "Section 101, Reihe F, Platz 12",
-        "Summe: 49,50 EUR",
+        "Summe: 49,50\u{a0}€",
     ] {
         assert!(letter.text.contains(part), "{part} is not in\n{}", letter.text);
     }
@@ -193,7 +193,7 @@ fn germans_are_written_to_in_german() {
 #[test]
 fn every_kind_says_something_of_its_own() {
     let order = order(vec![11]);
-    for language in [Language::English, Language::German] {
+    for language in [Language::ENGLISH, Language::of(Some("de"))] {
         let mut subjects: Vec<_> = Kind::ALL
             .iter()
             .map(|(kind, _)| write(*kind, language, "Night", &order).subject)
@@ -204,15 +204,15 @@ fn every_kind_says_something_of_its_own() {
         subjects.dedup();
         assert_eq!(subjects.len(), 5);
     }
-    let released = write(Kind::Released, Language::English, "Night", &order);
+    let released = write(Kind::Released, Language::ENGLISH, "Night", &order);
     assert!(released.text.contains("Nothing was charged"));
     let late = Order { late: true, ..order };
-    assert!(write(Kind::Paid, Language::English, "Night", &late).text.contains("came after"));
+    assert!(write(Kind::Paid, Language::ENGLISH, "Night", &late).text.contains("came after"));
 }
 
 #[test]
 fn names_stay_text_in_the_html() {
-    let letter = write(Kind::Paid, Language::English, "<script>1 & 2", &order(vec![11]));
+    let letter = write(Kind::Paid, Language::ENGLISH, "<script>1 & 2", &order(vec![11]));
     assert!(!letter.html.contains("<script>") && !letter.html.contains("<friend>"));
     assert!(letter.html.contains("key=01abc&#38;x=&#60;y&#62;"), "{}", letter.html);
 }
@@ -220,7 +220,7 @@ fn names_stay_text_in_the_html() {
 #[test]
 fn no_name_becomes_a_header_or_a_line_of_its_own() {
     let name = "Night\r\nBcc: eve@example.org\r\n\r\n.\r\nQUIT\u{202e}\u{0}";
-    let letter = write(Kind::Paid, Language::English, name, &order(vec![11]));
+    let letter = write(Kind::Paid, Language::ENGLISH, name, &order(vec![11]));
     assert_eq!(letter.subject, "Your tickets for Night Bcc: eve@example.org . QUIT");
     // Even a subject that wasn't cleaned stays one header.
     let dirty = Letter { subject: "Hello\r\nBcc: eve@example.org".into(), ..letter };
@@ -231,7 +231,7 @@ fn no_name_becomes_a_header_or_a_line_of_its_own() {
 
 #[test]
 fn a_message_has_both_parts_and_an_id_of_its_order_and_kind() {
-    let letter = write(Kind::Paid, Language::English, "Night", &order(vec![11]));
+    let letter = write(Kind::Paid, Language::ENGLISH, "Night", &order(vec![11]));
     let message = message(letter);
     let head = message.split("\r\n\r\n").next().unwrap();
     for line in [
@@ -251,13 +251,13 @@ fn a_message_has_both_parts_and_an_id_of_its_order_and_kind() {
 
 #[test]
 fn a_long_list_of_places_is_cut() {
-    let letter = write(Kind::Paid, Language::English, "Night", &order((0..60).collect()));
+    let letter = write(Kind::Paid, Language::ENGLISH, "Night", &order((0..60).collect()));
     assert!(letter.text.contains("seat 50\n  and 10 more\n"), "{}", letter.text);
 }
 
 #[test]
 fn what_is_no_address_is_refused() {
-    let write = || write(Kind::Paid, Language::English, "Night", &order(vec![11]));
+    let write = || write(Kind::Paid, Language::ENGLISH, "Night", &order(vec![11]));
     let bad = |from, to| Mail::new(from, to, write()).unwrap_err();
     assert!(matches!(bad("tickets", "ada@example.org"), Unbuildable::Sender));
     for to in ["ada", "ada@example.org\r\nRCPT TO:<eve@example.org>", "a@b.c, d@e.f", ""] {

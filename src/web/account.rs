@@ -6,12 +6,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::page::{Oops, see_other, show};
 use super::session::Visitor;
-use super::standing::status_words;
+use super::standing::standing;
 use super::words::{self, When};
 use crate::accounts::{sessions, store};
 use crate::app::App;
@@ -20,6 +19,7 @@ use crate::http::extract::{Path, Query};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, SessionId};
 use crate::orders::http::{listing_of, page as orders_page};
+use crate::{counted, say};
 
 struct OrderItem {
     link: String,
@@ -30,7 +30,7 @@ struct OrderItem {
     places: String,
     total: String,
     status: &'static str,
-    title: &'static str,
+    title: String,
 }
 
 struct SessionItem {
@@ -90,10 +90,10 @@ async fn orders(
             venue: event.venue.name.clone(),
             when: When::new(event.starts_at, &event.venue.time_zone),
             code: order.code(),
-            places: words::count(order.places.len(), "place", "places"),
+            places: counted("count.places", order.places.len()).into(),
             total: words::price(order.total, order.currency),
             status: order.status.word(),
-            title: status_words(order.status, false).0,
+            title: standing(order.status, false).title,
         });
     }
     Ok((items, next))
@@ -104,15 +104,44 @@ async fn living(
     account: AccountId,
     current: SessionId,
 ) -> sqlx::Result<Vec<SessionItem>> {
-    let day = |at: Timestamp| at.strftime("%-d %B %Y, %H:%M UTC").to_string();
     let living = store::living(&app.pg, account).await?;
     let item = |living: store::Living| SessionItem {
         id: living.id,
         current: living.id == current,
-        agent: living.user_agent,
-        since: day(living.created_at),
+        agent: device(&living.user_agent),
+        since: When::new(living.created_at, "UTC").since(),
     };
     Ok(living.into_iter().map(item).collect())
+}
+
+/// A browser as its owner calls it, as far as what it says of itself tells; the first that fits,
+/// since most claim to be others as well.
+fn device(agent: &str) -> String {
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser", "Samsung Internet"),
+        ("Firefox", "Firefox"),
+        ("Chrome", "Chrome"),
+        ("Safari", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 6] = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    ];
+    let first = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
+    };
+    match (first(&BROWSERS), first(&SYSTEMS)) {
+        (Some(browser), Some(system)) => {
+            say("account.device").put("browser", browser).put("system", system).into()
+        }
+        _ => agent.to_owned(),
+    }
 }
 
 /// Signs out here.
@@ -135,7 +164,7 @@ pub async fn end(
     };
     if !sessions::revoke(&app, session, account).await? {
         let none = Oops::from(Problem::new(Code::NotFound));
-        return Err(none.then("/account", "My tickets"));
+        return Err(none.then("/account", say("go.account")));
     }
     Ok(see_other("/account"))
 }
@@ -143,4 +172,21 @@ pub async fn end(
 /// Where only a form leads.
 pub async fn back() -> Response {
     see_other("/account")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_called_as_their_owners_call_them() {
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \
+                     (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
+        assert_eq!(device(phone), "Safari on iPhone");
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like \
+                    Gecko) Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0";
+        assert_eq!(device(edge), "Edge on Windows");
+        assert_eq!(device("curl/8.5"), "curl/8.5");
+        assert_eq!(device(""), "");
+    }
 }

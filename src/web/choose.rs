@@ -27,6 +27,7 @@ use crate::holds::plan::Wish;
 use crate::http::extract::{Path, Query};
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
+use crate::say;
 use crate::suspicion::Traces;
 
 /// Longest key that a form may send.
@@ -58,7 +59,7 @@ struct ChoosePage {
     chart: String,
     grip: Option<Grip>,
     door: Door,
-    said: &'static str,
+    said: String,
     currency: CurrencyForm,
     accessible_seats: bool,
 }
@@ -98,8 +99,8 @@ impl Entered {
 
 /// How a page's script writes sums.
 pub struct CurrencyForm {
-    /// Before the amount.
-    pub sign: String,
+    /// How amounts are written: see [`words::money_pattern`].
+    pub pattern: String,
     /// After the point.
     pub digits: usize,
 }
@@ -109,7 +110,8 @@ impl CurrencyForm {
     #[must_use]
     pub fn new(listing: &Listing) -> Self {
         let currency = listing.event.currency;
-        Self { sign: words::currency_sign(currency), digits: words::currency_digits(currency) }
+        let pattern = words::money_pattern(currency);
+        Self { pattern, digits: words::currency_digits(currency) }
     }
 }
 
@@ -149,7 +151,7 @@ pub async fn choose(
     // Before the form is sent, so that sending it twice is by one buyer.
     visitor.need(&app);
     let given = query.given.as_deref() == Some("back");
-    let said = if given { "Your places were given back. Nothing was charged." } else { "" };
+    let said = if given { say("choose.given").into() } else { String::new() };
     let page = page(&app, &sale, &visitor, &Fields::none(), fresh_key(), None).await;
     Ok(visitor.with(show(StatusCode::OK, &ChoosePage { said, ..page })))
 }
@@ -183,7 +185,7 @@ async fn page(
         chart: chart.json(),
         grip: hold::grip(app, sale, visitor).await,
         door: Door::of(app, sale, visitor).await,
-        said: "",
+        said: String::new(),
         currency: CurrencyForm::new(listing),
         accessible_seats: listing
             .stretches
@@ -266,8 +268,8 @@ pub async fn create(
     let key = if used_up { fresh_key() } else { key };
     let mut advice = refusals::advice_on(&problem, &sale.listing);
     if problem.code == Code::HoldGone {
-        advice.title = "You have given these places back".to_owned();
-        advice.text = "Press the button again to hold them once more, if they are free.".to_owned();
+        advice.title = say("choose.held_already").into();
+        advice.text = say("choose.held_already.text").into();
     }
     let status = problem.code.status();
     let shown = match section {

@@ -4,6 +4,7 @@ use super::session::Visitor;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::http::problem::Code;
+use crate::say;
 use crate::waiting_room::passes;
 use crate::waiting_room::token::Pass;
 
@@ -12,7 +13,7 @@ pub struct Door {
     /// The address.
     pub leads: String,
     /// What the way is called.
-    pub label: &'static str,
+    pub label: String,
     /// Whether one has to wait first.
     pub shut: bool,
     /// The visitor's pass, while it lasts.
@@ -43,7 +44,7 @@ impl Door {
         let event = &sale.listing.event;
         let choose = Self {
             leads: format!("/events/{}/choose", event.slug),
-            label: "Choose tickets",
+            label: say("go.choose").into(),
             shut: false,
             stay: None,
         };
@@ -60,8 +61,8 @@ impl Door {
             Err(problem) if is_about_passes(problem.code) => Self {
                 leads: format!("/events/{}/waiting-room", event.slug),
                 label: match visitor.queue_token(event.id) {
-                    Some(_) => "To my place in line",
-                    None => "To the waiting room",
+                    Some(_) => say("go.my_place").into(),
+                    None => say("go.waiting_room").into(),
                 },
                 shut: true,
                 stay: None,

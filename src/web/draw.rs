@@ -13,12 +13,12 @@ use super::free::Free;
 use super::page::{Oops, show};
 use super::refusals::Advice;
 use super::session::Visitor;
-use super::waiting::grouped;
-use super::words::When;
+use super::words::{When, grouped};
 use crate::app::App;
 use crate::http::extract::{Path, Query};
 use crate::http::problem::{Code, Problem};
 use crate::ids::AccountId;
+use crate::say;
 use crate::waiting_room::draw::fraction;
 use crate::waiting_room::token::QueueToken;
 use crate::waiting_room::{Lane, Room};
@@ -103,7 +103,7 @@ pub async fn draw(
     let room = if event.waiting_room { app.rooms.get(event.id).await? } else { None };
     let Some(room) = room else {
         let oops = Oops::from(Problem::new(Code::NotFound));
-        return Err(oops.then(format!("/events/{slug}"), "Back to the event"));
+        return Err(oops.then(format!("/events/{slug}"), say("go.event")));
     };
     let asked = query.subject.trim().to_owned();
     let lane = query.lane.parse().ok().and_then(|number| room.lane(number));
@@ -139,20 +139,16 @@ pub async fn draw(
 
 fn no_id() -> Advice {
     Advice {
-        title: "That is no id".to_owned(),
-        text: "An id looks like 01890a5d-ac96-774b-bcce-b302099a8057. Yours is on this page once \
-               you have joined."
-            .to_owned(),
+        title: say("draw.no_id").into(),
+        text: say("draw.no_id.text").into(),
         places: Vec::new(),
     }
 }
 
 fn too_early() -> Advice {
     Advice {
-        title: "Nothing is drawn yet".to_owned(),
-        text: "Places are known once joining has closed and the public value is known. Come back \
-               then."
-            .to_owned(),
+        title: say("draw.early").into(),
+        text: say("draw.early.text").into(),
         places: Vec::new(),
     }
 }
@@ -166,7 +162,7 @@ fn lane_draw(lane: &Lane, zone: &str) -> LaneDraw {
         beacon: lane.draw.beacon.clone(),
         seed: lane.draw.revealed().map(hex::encode),
         draw_at: When::new(lane.draw_at, zone).whole(),
-        joined: grouped(u64::try_from(lane.joined).unwrap_or(0)),
+        joined: grouped(&u64::try_from(lane.joined).unwrap_or(0)),
     }
 }
 
@@ -194,8 +190,8 @@ fn rank(lane: &Lane, subject: AccountId) -> Option<Rank> {
         subject,
         place,
         fraction: format!("{u:.6}"),
-        rank: grouped((u * joined as f64) as u64 + 1),
-        of: grouped(joined),
+        rank: grouped(&((u * joined as f64) as u64 + 1)),
+        of: grouped(&joined),
         seed: lane.draw.revealed().map(hex::encode).unwrap_or_default(),
         seed_hash: hex::encode(lane.draw.seed_hash()),
         beacon: lane.draw.beacon.clone().unwrap_or_default(),

@@ -28,6 +28,8 @@ use crate::ids::{AccountId, HoldId};
 use crate::orders::{self, OrderStatus};
 use crate::payments::PayWith;
 use crate::suspicion::Traces;
+use crate::words::Language;
+use crate::{counted, say};
 
 /// Most places that a hold's page names as gone.
 const MAX_INSTEAD: usize = crate::holds::MAX_PLACES;
@@ -56,7 +58,7 @@ pub async fn grip(app: &App, sale: &Arc<Sale>, visitor: &Visitor) -> Option<Grip
     let (ends_ms, now_ms) = clock(&view);
     (view.status == "held").then(|| Grip {
         url: format!("/events/{}/holds/{hold}", sale.listing.event.slug),
-        count: words::count(places, "place", "places"),
+        count: counted("count.places", places).into(),
         ends_ms,
         now_ms,
         minutes: minutes(ends_ms, now_ms),
@@ -125,7 +127,7 @@ pub async fn hold(
     let instead = query.instead.unwrap_or_default();
     let gone = instead.split('.').take(MAX_INSTEAD).filter_map(|number| {
         let place = sale.listing.place(number.parse().ok()?)?;
-        Some(sale.listing.label(place))
+        Some(words::place_of(&sale.listing, place))
     });
     let gone = gone.collect();
     let fields = match (visitor.signed_in, visitor.account) {
@@ -140,7 +142,7 @@ pub async fn hold(
 fn known(visitor: &Visitor, slug: &str) -> Result<AccountId, Oops> {
     visitor.account.ok_or_else(|| {
         Oops::from(Problem::new(Code::Unauthenticated))
-            .then(format!("/events/{slug}/choose"), "Choose again")
+            .then(format!("/events/{slug}/choose"), say("go.choose_again"))
     })
 }
 
@@ -170,13 +172,14 @@ async fn render(
                 _ if is_order => Ok(see_other(&format!("/orders/{hold}"))),
                 Ok(_) => {
                     let here = format!("/events/{slug}/holds/{hold}");
-                    Err(Oops::from(Problem::new(Code::Unavailable)).then(here, "Look again"))
+                    Err(Oops::from(Problem::new(Code::Unavailable))
+                        .then(here, say("go.look_again")))
                 }
                 Err(problem) => {
                     // A hold that is over is soon forgotten; to its buyer both are the same.
                     let gone = problem.code == Code::NotFound;
                     let problem = if gone { Problem::new(Code::HoldGone) } else { problem };
-                    Err(Oops::from(problem).then(choose, "Choose again"))
+                    Err(Oops::from(problem).then(choose, say("go.choose_again")))
                 }
             };
         }
@@ -250,7 +253,7 @@ pub async fn release(
             Ok(see_other(&format!("/orders/{hold}")))
         }
         Err(problem) => {
-            Err(Oops::from(problem).then(format!("/events/{slug}/choose"), "Choose again"))
+            Err(Oops::from(problem).then(format!("/events/{slug}/choose"), say("go.choose_again")))
         }
     }
 }
@@ -268,7 +271,7 @@ pub async fn checkout(
     let request = CheckoutRequest {
         email: fields.text("email").map(str::to_owned),
         name: fields.text("name").map(str::to_owned),
-        locale: None,
+        locale: Some(Language::current().tag().to_owned()),
         accept_equivalent: fields.ticked("equivalent"),
     };
     let request = match visitor.session() {
@@ -276,7 +279,7 @@ pub async fn checkout(
             let first = format!("/sign-in?next=/events/{slug}/holds/{hold}");
             let by = checkout::by(&app, &built, &session, request).await;
             by.map_err(|problem| match problem.code {
-                Code::SignInNeeded => Oops::from(problem).then(first, "Sign in"),
+                Code::SignInNeeded => Oops::from(problem).then(first, say("go.sign_in")),
                 _ => problem.into(),
             })?
         }
@@ -309,7 +312,7 @@ pub async fn checkout(
                 // The claim refused them, so the hold is over too.
                 Code::ClaimLost | Code::AccountLimit | Code::QuotaReached | Code::PromoCode => {
                     let choose = format!("/events/{slug}/choose");
-                    Err(Oops::from(problem).then(choose, "Choose again"))
+                    Err(Oops::from(problem).then(choose, say("go.choose_again")))
                 }
                 _ => render(&app, &sale, hold, &visitor, &fields, Some(problem), Vec::new()).await,
             }

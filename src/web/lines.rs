@@ -2,7 +2,8 @@
 
 use super::words;
 use crate::catalog::Listing;
-use crate::holds::http::LineView;
+use crate::holds::http::{LineView, PlaceView};
+use crate::{counted, say};
 
 /// A line of a hold or an order.
 pub struct LineItem {
@@ -23,7 +24,10 @@ pub fn items(listing: &Listing, lines: &[LineView]) -> Vec<LineItem> {
     let item = |line: &LineView| {
         let unit = words::price(line.unit.total(), currency);
         let discount = if line.unit.discount > 0 {
-            format!(", {} off", words::money(line.unit.discount, currency))
+            format!(
+                ", {}",
+                say("offer.off").put("amount", words::money(line.unit.discount, currency))
+            )
         } else {
             String::new()
         };
@@ -31,20 +35,29 @@ pub fn items(listing: &Listing, lines: &[LineView]) -> Vec<LineItem> {
         let each = if line.total == line.unit.total() * i64::try_from(line.quantity).unwrap_or(0) {
             format!("{} × {unit}{discount}", line.quantity)
         } else {
-            words::count(line.quantity, "place", "places")
+            counted("count.places", line.quantity).into()
         };
         LineItem {
             name: format!("{}{tier}", line.name),
             each,
             total: words::price(line.total, currency),
-            places: labels(&line.places.iter().map(|p| p.label.clone()).collect::<Vec<_>>()),
+            places: labels(&line.places.iter().map(|p| place_name(listing, p)).collect::<Vec<_>>()),
         }
     };
     lines.iter().map(item).collect()
 }
 
+/// How a place is called.
+#[must_use]
+pub fn place_name(listing: &Listing, place: &PlaceView) -> String {
+    let section = listing.section_coded(&place.section);
+    let section = section.map_or(place.section.as_str(), |section| section.name.as_str());
+    words::place(section, place.row.as_deref(), place.seat.as_deref())
+}
+
 /// Labels, with equal ones (units of an area) counted.
-fn labels(all: &[String]) -> Vec<String> {
+#[must_use]
+pub fn labels(all: &[String]) -> Vec<String> {
     let groups = all.chunk_by(|a, b| a == b);
     let label = |group: &[String]| match group {
         [one] => one.clone(),
@@ -61,10 +74,16 @@ pub fn contained(listing: &Listing, lines: &[LineView]) -> String {
     };
     let (fees, tax) = (of(|line| line.unit.fee), of(|line| line.unit.tax));
     let currency = listing.event.currency;
-    let part =
-        |amount, what| (amount > 0).then(|| format!("{} {what}", words::money(amount, currency)));
-    let parts: Vec<String> = [part(fees, "fees"), part(tax, "tax")].into_iter().flatten().collect();
-    if parts.is_empty() { String::new() } else { format!("Includes {}.", parts.join(" and ")) }
+    let part = |amount, key| {
+        (amount > 0).then(|| say(key).put("amount", words::money(amount, currency)).to_string())
+    };
+    let parts: Vec<String> =
+        [part(fees, "offer.fees"), part(tax, "offer.tax")].into_iter().flatten().collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    let parts = parts.join(&format!(" {} ", say("offer.and")));
+    say("offer.contained").put("parts", parts).into()
 }
 
 #[cfg(test)]

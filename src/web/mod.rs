@@ -16,6 +16,7 @@ mod draw;
 mod event;
 mod free;
 mod hold;
+pub mod language;
 mod lines;
 mod offers;
 mod order;
@@ -29,19 +30,21 @@ pub mod session;
 mod sign_in;
 mod stage;
 mod standing;
+mod tickets;
 mod waiting;
 mod wish;
-mod words;
+pub mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use self::language::Reader;
 use crate::app::App;
 use crate::http::extract::Path;
 use crate::http::problem::{Code, Problem};
@@ -75,6 +78,7 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sign-in/code", post(sign_in::confirm).get(up))
         .route("/sign-in/link", get(sign_in::link).post(sign_in::follow))
         .route("/account", get(account::page))
+        .route("/tickets", get(tickets::page))
         .route("/account/sign-out", post(account::sign_out).get(up))
         .route("/account/sessions/{session}/end", post(account::end).get(account::back))
         .route("/problems/{code}", get(docs::problem));
@@ -87,28 +91,30 @@ pub fn dressed(app: &Arc<App>, pages: Router<Arc<App>>) -> Router<Arc<App>> {
         .layer(from_fn_with_state(app.clone(), renewal::renew))
         .layer(from_fn_with_state(app.clone(), session::same_origin))
         .layer(from_fn_with_state(app.clone(), page::policy))
+        .layer(from_fn(language::choose))
 }
 
 /// What isn't there: a page for who asks for pages, a problem for programs.
 pub async fn missing(State(app): State<Arc<App>>, request: Request) -> Response {
-    refused(&app, for_people(&request), Problem::new(Code::NotFound))
+    refused(&app, for_people(&request).as_ref(), Problem::new(Code::NotFound))
 }
 
-/// Whether a page is asked for, not an answer for programs.
+/// Who reads the answer, if a page is asked for and not an answer for programs.
 #[must_use]
-pub fn for_people(request: &Request) -> bool {
+pub fn for_people(request: &Request) -> Option<Reader> {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let page = accept.is_some_and(|kinds| kinds.contains("text/html"));
-    page && !request.uri().path().starts_with("/v1/")
+    let page = page && !request.uri().path().starts_with("/v1/");
+    page.then(|| Reader::of(request.uri(), request.headers()))
 }
 
 /// A refusal that no page has made: a page for people, a problem for programs.
-pub fn refused(app: &App, people: bool, problem: Problem) -> Response {
-    if !people {
-        return problem.into_response();
-    }
+pub fn refused(app: &App, reader: Option<&Reader>, problem: Problem) -> Response {
+    let Some(reader) = reader else { return problem.into_response() };
     let retry = problem.retry_after_s();
-    let mut response = page::dressed(app, page::Oops::from(problem).into_response());
+    let oops = reader.told(|| page::Oops::from(problem).into_response());
+    let mut response = page::dressed(app, oops);
+    reader.sign(&mut response);
     if let Some(seconds) = retry {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

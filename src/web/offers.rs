@@ -8,6 +8,7 @@ use super::page::Fields;
 use super::words::{self, When};
 use crate::catalog::{Class, Listing, Offer, PUBLIC, Tier, UnitPrice};
 use crate::holds::MAX_PLACES;
+use crate::say;
 
 /// Longest list of quantities to choose from.
 const MAX_CHOICES: usize = 12;
@@ -147,34 +148,32 @@ pub fn choices(listing: &Listing, offer: &Offer) -> Vec<usize> {
 }
 
 fn note(listing: &Listing, offer: &Offer, unit: UnitPrice, now: Timestamp) -> String {
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     let zone = &listing.event.venue.time_zone;
     let currency: Currency = listing.event.currency;
     if offer.package_size > 1 {
-        parts.push(format!("for {} places together", offer.package_size));
+        parts.push(say("offer.together").put("n", offer.package_size).into());
     }
     if unit.fee > 0 {
-        parts.push(format!(
-            "{} + {} fee",
-            words::money(unit.price, currency),
-            words::money(unit.fee, currency)
-        ));
+        let price = words::money(unit.price, currency);
+        let fee = words::money(unit.fee, currency);
+        parts.push(say("offer.fee").put("price", price).put("fee", fee).into());
     }
     if let Some(tier) = tier_now(offer, now) {
         if !tier.name.is_empty() {
             parts.push(tier.name.clone());
         }
         if tier.until_count.is_some() {
-            parts.push("while stocks last".to_owned());
+            parts.push(say("offer.stocks").into());
         } else if let Some(until) = tier.until {
-            parts.push(format!("until {}", When::new(until, zone).short()));
+            parts.push(say("offer.until").put("when", When::new(until, zone).short()).into());
         }
     }
     if let Some(from) = offer.starts_at.filter(|from| now < *from) {
-        parts.push(format!("from {}", When::new(from, zone).short()));
+        parts.push(say("offer.from").put("when", When::new(from, zone).short()).into());
     }
     if needs_code(offer) {
-        parts.push("with an access code".to_owned());
+        parts.push(say("offer.code").into());
     }
     parts.join(" · ")
 }

@@ -12,7 +12,7 @@ use super::free::Free;
 use super::lines::{self, LineItem};
 use super::page::{Fields, Link, Notice, Oops, see_other, show};
 use super::session::Visitor;
-use super::standing::{decline_words, refund_words, status_words};
+use super::standing::{Standing, decline_words, refund_words, standing};
 use super::words;
 use crate::app::App;
 use crate::catalog::Listing;
@@ -23,6 +23,7 @@ use crate::orders::http::{self as orders, LinkQuery, OrderView, TicketView};
 use crate::orders::reading::Whole;
 use crate::orders::{Order, OrderStatus, store};
 use crate::payments::PayWith;
+use crate::say;
 
 struct TicketItem {
     section: String,
@@ -33,12 +34,12 @@ struct TicketItem {
     picture: Option<String>,
     code: String,
     status: String,
-    status_text: &'static str,
+    status_text: String,
 }
 
 struct RefundItem {
     amount: String,
-    text: &'static str,
+    text: String,
 }
 
 #[derive(Template)]
@@ -49,7 +50,7 @@ struct OrderPage {
     key: String,
     code: String,
     status: &'static str,
-    title: &'static str,
+    title: String,
     text: String,
     /// Loads itself again while something is under way.
     moving: bool,
@@ -78,7 +79,7 @@ fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing)
         section: section.map_or(&place.section, |section| &section.name).clone(),
         row: place.row.clone(),
         seat: place.seat.clone(),
-        label: place.label.clone(),
+        label: super::lines::place_name(listing, place),
         price_type: price_type.unwrap_or_default().to_owned(),
         picture: ticket.code.as_ref().map(|_| {
             let (id, place, serial) = (order.id, place.place, ticket.serial);
@@ -87,10 +88,10 @@ fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing)
         code: ticket.code.clone().unwrap_or_default(),
         status: ticket.status.clone(),
         status_text: match ticket.status.as_str() {
-            "valid" => "",
-            "used" => "Used",
-            "suspended" => "Suspended",
-            _ => "Not valid",
+            "valid" => String::new(),
+            "used" => say("ticket.used").into(),
+            "suspended" => say("ticket.suspended").into(),
+            _ => say("ticket.void").into(),
         },
     }
 }
@@ -114,7 +115,7 @@ async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<R
     let (order, view) = (whole.order.clone(), OrderView::whole(app, listing, whole));
     let attempts = store::attempts(&app.pg, order.id).await?;
     let processing = attempts.iter().any(|attempt| attempt.status == "processing");
-    let (title, text, moving) = status_words(order.status, processing);
+    let Standing { title, text, moves } = standing(order.status, processing);
     let key = app.keyring.order_link(order.id);
     let currency = order.currency;
     let decline = view.decline.as_deref().filter(|_| !processing).map(decline_words);
@@ -128,8 +129,8 @@ async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<R
         code: order.code(),
         status: order.status.word(),
         title,
-        text: text.to_owned(),
-        moving,
+        text,
+        moving: moves,
         payable: order.status == OrderStatus::Open && order.total > 0,
         processing,
         decline: refused.map(str::to_owned).or(decline),
@@ -171,12 +172,8 @@ pub async fn pay(
     match orders::payment(&app, &whole.order).await {
         Ok(PayWith::Redirect { url }) => Ok(see_other(&url)),
         Ok(PayWith::Elements { .. }) => {
-            let title = "Pay in the app".to_owned();
-            let text = "This server takes payments through Stripe, whose card fields are not part \
-                        of these pages yet. The API's answer has what a frontend needs to mount \
-                        them; your places are kept meanwhile."
-                .to_owned();
-            let links = vec![Link::new(page, "Back to the order")];
+            let (title, text) = (say("order.app").into(), say("order.app.text").into());
+            let links = vec![Link::new(page, say("go.order"))];
             Ok(show(StatusCode::OK, &Notice { title, text, links }))
         }
         // It was paid or ended meanwhile.

@@ -17,6 +17,7 @@ use reqwest::Url;
 use super::refusals;
 use crate::app::App;
 use crate::http::problem::Problem;
+use crate::say;
 
 /// Loads a page again after so many seconds, without scripts.
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
@@ -152,7 +153,7 @@ impl From<sqlx::Error> for Oops {
 impl Oops {
     /// Says where to go on.
     #[must_use]
-    pub fn then(mut self, to: impl Into<String>, label: &str) -> Self {
+    pub fn then(mut self, to: impl Into<String>, label: impl Into<String>) -> Self {
         self.link = Some(Link::new(to, label));
         self
     }
@@ -162,7 +163,7 @@ impl IntoResponse for Oops {
     fn into_response(self) -> Response {
         let status = self.problem.code.status();
         let advice = refusals::advice(&self.problem);
-        let home = Link::new("/", "All events");
+        let home = Link::new("/", say("go.events"));
         let links = self.link.into_iter().chain([home]).collect();
         let mut response = show(status, &Notice { title: advice.title, text: advice.text, links });
         if status == StatusCode::SERVICE_UNAVAILABLE {

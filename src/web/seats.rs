@@ -9,6 +9,8 @@ use super::words;
 use crate::app::App;
 use crate::catalog::manifest::Attributes;
 use crate::catalog::{Listing, Place, Section};
+use crate::say;
+use crate::words::Said;
 
 /// A row.
 pub struct Row {
@@ -61,14 +63,14 @@ pub struct SeatMap {
     /// The levels' numbers.
     pub level_numbers: Vec<i16>,
     /// Which signs there are, with what they mean.
-    pub signs: Vec<(&'static str, &'static str)>,
+    pub signs: Vec<(&'static str, String)>,
 }
 
-/// What is special about seats: what it is, its sign, and its words.
+/// What is special about seats: what it is, its sign, and the key of its words.
 const MARKS: [(Attributes, &str, &str); 3] = [
-    (Attributes::ACCESSIBLE, "♿\u{fe0e}", "wheelchair place"),
-    (Attributes::COMPANION, "+1", "companion seat"),
-    (Attributes::RESTRICTED_VIEW, "◐", "restricted view"),
+    (Attributes::ACCESSIBLE, "♿\u{fe0e}", "section.accessible"),
+    (Attributes::COMPANION, "+1", "section.companion"),
+    (Attributes::RESTRICTED_VIEW, "◐", "section.restricted"),
 ];
 
 fn is(place: &Place, what: Attributes) -> bool {
@@ -76,9 +78,9 @@ fn is(place: &Place, what: Attributes) -> bool {
     Attributes::from_bits(bits).is_some_and(|known| known.contains(what))
 }
 
-fn marks(place: &Place) -> impl Iterator<Item = (&'static str, &'static str)> {
+fn marks(place: &Place) -> impl Iterator<Item = (&'static str, Said)> {
     let of_place = MARKS.iter().filter(|(what, ..)| is(place, *what));
-    of_place.map(|(_, sign, words)| (*sign, *words))
+    of_place.map(|(_, sign, key)| (*sign, say(key)))
 }
 
 impl SeatMap {
@@ -128,7 +130,7 @@ impl SeatMap {
         let rows = rows.collect();
         let there = |what: Attributes| places().any(|place| is(place, what));
         let signs = MARKS.iter().filter(|(what, ..)| there(*what));
-        let signs = signs.map(|(_, sign, words)| (*sign, *words)).collect();
+        let signs = signs.map(|(_, sign, key)| (*sign, say(key).into())).collect();
         Self { rows, levels, level_numbers, signs }
     }
 }

@@ -23,6 +23,7 @@ use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, Section};
 use crate::http::extract::Path;
 use crate::http::problem::{Code, Problem};
+use crate::say;
 
 /// Most reduced tickets that can be asked for at once.
 const MAX_REDUCED: usize = 10;
@@ -56,7 +57,7 @@ struct SectionPage {
     free: Option<u32>,
     rows: Vec<Row>,
     levels: Vec<LevelKey>,
-    signs: Vec<(&'static str, &'static str)>,
+    signs: Vec<(&'static str, String)>,
     reduced: Vec<Reduced>,
     quantities: Vec<OfferRow>,
     form: Entered,
@@ -78,7 +79,7 @@ pub async fn section(
     let sale = find(&app, &slug).await?;
     let Some(section) = sale.listing.section_coded(&code) else {
         let oops = Oops::from(Problem::new(Code::NotFound));
-        return Err(oops.then(format!("/events/{slug}/choose"), "All sections"));
+        return Err(oops.then(format!("/events/{slug}/choose"), say("go.sections")));
     };
     if let Some(first) = sign_in::first(&sale, &visitor) {
         return Ok(first);

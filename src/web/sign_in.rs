@@ -18,7 +18,9 @@ use crate::catalog::cache::Sale;
 use crate::http::extract::Query;
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
+use crate::say;
 use crate::suspicion::{self, ANYWHERE, Reason, Traces};
+use crate::words::Language;
 
 /// Where one goes after signing in, unless one came from somewhere.
 const ACCOUNT: &str = "/account";
@@ -91,7 +93,8 @@ pub async fn ask(
 ) -> Response {
     let text = fields.text("email").unwrap_or_default();
     let asked = async {
-        sign_in::ask(&app, client, &address(text)?, None).await?;
+        let locale = Some(Language::current().tag());
+        sign_in::ask(&app, client, &address(text)?, locale).await?;
         Ok::<(), Problem>(())
     };
     let refused = asked.await.err();
@@ -163,7 +166,7 @@ pub async fn follow(
 fn again(problem: Problem) -> Oops {
     let wrong = problem.code == Code::SignInCode;
     let oops = Oops::from(problem);
-    if wrong { oops.then("/sign-in", "Sign in") } else { oops }
+    if wrong { oops.then("/sign-in", say("go.sign_in")) } else { oops }
 }
 
 #[cfg(test)]

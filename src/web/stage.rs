@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::words::When;
 use crate::catalog::{EventStatus, Listing, PUBLIC};
+use crate::say;
 
 /// Where a sale stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub struct Stage {
     /// In style sheets and scripts.
     pub word: &'static str,
     /// On badges.
-    pub badge: &'static str,
+    pub badge: String,
     /// What it means for a buyer; empty where that is plain.
     pub text: String,
     /// Whether places can be chosen.
@@ -23,33 +24,28 @@ pub struct Stage {
 }
 
 impl Stage {
-    const fn new(word: &'static str, badge: &'static str, open: bool) -> Self {
-        let over = matches!(word.as_bytes(), b"closed" | b"cancelled");
-        Self { word, badge, text: String::new(), open, waits: !over, begins: None }
+    /// The stage of a word in styles; what it says is found by it.
+    fn new(word: &'static str, key: &str, open: bool) -> Self {
+        let over = matches!(word, "closed" | "cancelled");
+        let text = if word == "on-sale" { None } else { Some(say(&format!("stage.{key}.text"))) };
+        let text = text.map(String::from).unwrap_or_default();
+        let badge = say(&format!("stage.{key}")).into();
+        Self { word, badge, text, open, waits: !over, begins: None }
     }
 
-    fn saying(self, text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..self }
+    fn named(word: &'static str, open: bool) -> Self {
+        Self::new(word, word, open)
     }
 
     /// By status alone, for lists.
     #[must_use]
     pub fn of_status(status: EventStatus) -> Self {
         match status {
-            EventStatus::Draft | EventStatus::Published => {
-                Self::new("announced", "Announced", false)
-                    .saying("Tickets are not on sale yet. This page shows when they are.")
-            }
-            EventStatus::OnSale => Self::new("on-sale", "On sale", true),
-            EventStatus::Paused => Self::new("paused", "Paused", false).saying(
-                "Sales are paused for a moment. What you hold or have bought is safe; this page \
-                 goes on by itself.",
-            ),
-            EventStatus::Closed => {
-                Self::new("closed", "Sale ended", false).saying("The sale is over.")
-            }
-            EventStatus::Cancelled => Self::new("cancelled", "Cancelled", false)
-                .saying("This event will not take place. Buyers are told by e-mail."),
+            EventStatus::Draft | EventStatus::Published => Self::named("announced", false),
+            EventStatus::OnSale => Self::named("on-sale", true),
+            EventStatus::Paused => Self::named("paused", false),
+            EventStatus::Closed => Self::named("closed", false),
+            EventStatus::Cancelled => Self::named("cancelled", false),
         }
     }
 
@@ -68,14 +64,11 @@ impl Stage {
         match (open, next) {
             (false, Some(next)) => {
                 let when = When::new(next, &event.venue.time_zone).whole();
-                let soon = Self::new("announced", "Soon", false);
-                Self { begins: Some(next), ..soon.saying(format!("Sale begins {when}.")) }
+                let text = say("stage.soon.text").put("when", when).into();
+                Self { begins: Some(next), text, ..Self::new("announced", "soon", false) }
             }
             (false, None) => Self::of_status(EventStatus::Closed),
-            (true, _) if sold_out => Self::new("sold-out", "Sold out", true).saying(
-                "Nothing is left at this moment. Places come back when somebody's time runs out; \
-                 the numbers here follow by themselves.",
-            ),
+            (true, _) if sold_out => Self::named("sold-out", true),
             (true, _) => Self::of_status(EventStatus::OnSale),
         }
     }

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::mail::letter::Letter;
-use crate::mail::words::Language;
 use crate::mail::{Kind, Mail, NotSent, Unbuildable};
 use crate::orders::{Order, store};
+use crate::words::Language;
 
 /// Commits that one look fans out.
 const ROWS: i64 = 50;

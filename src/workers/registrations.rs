@@ -12,12 +12,12 @@ use crate::access::code;
 use crate::app::App;
 use crate::ids::{AccountId, EventId};
 use crate::mail::drawn::{self, About};
-use crate::mail::words::Language;
 use crate::mail::{Mail, NotSent};
 use crate::registrations::http::code_of;
 use crate::registrations::steps::{self, Prize};
 use crate::registrations::store::{self, Registrant};
 use crate::registrations::{Drawn, Outcome, Registration};
+use crate::words::Language;
 
 /// Places that one step computes.
 const PLACES: i64 = 5_000;

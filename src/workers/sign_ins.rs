@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::accounts::sign_in::CODE_S;
 use crate::app::App;
 use crate::mail::letter::Letter;
-use crate::mail::words::Language;
 use crate::mail::{Mail, NotSent};
+use crate::words::Language;
 
 /// Mails that one look sends, all at once.
 const MAILS: i64 = 8;

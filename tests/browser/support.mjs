@@ -98,6 +98,22 @@ export async function tick(page, places) {
   for (const place of places) await page.locator(`input[name=place][value="${place}"]`).check({ force: true });
 }
 
+// Signs in by the code in the mailbox, from a page that asks for the address.
+export async function signIn({ page, context, email }) {
+  await page.locator("#email").fill(email);
+  await page.locator("main form button").first().click();
+  await page.locator("#code").waitFor();
+  const mails = await context.newPage();
+  const mail = mails.locator(".mails li", { hasText: email }).first();
+  await mails.goto("/mailbox");
+  while ((await mail.count()) === 0) await mails.reload();
+  const code = (await mail.innerText()).match(/^\s*(\d{6})\s*$/m)[1];
+  await mails.close();
+  await page.locator("#code").fill(code);
+  await page.locator("main form button").first().click();
+  await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
+}
+
 // From the hold's page to the payment page.
 export async function checkOut({ page, email }) {
   await page.getByLabel("E-mail").fill(email);

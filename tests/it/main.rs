@@ -19,6 +19,7 @@ mod crowd;
 mod expiry;
 mod faults;
 mod fuzz;
+mod languages;
 mod limits;
 mod losing_postgres;
 mod losing_redis;

@@ -83,7 +83,7 @@ export class Tools {
     const letter = document.createElement("b");
     const hidden = document.createElement("span");
     hidden.className = "visually-hidden";
-    hidden.textContent = words.suggestion;
+    hidden.textContent = `${words.suggestion} `;
     letter.append(hidden, "ABCDEFGH"[at]);
     const text = document.createElement("span");
     text.textContent = this.host.summary(seats);

@@ -1,6 +1,7 @@
 // Keeps "123 left" true on pages that count by level and section.
 
 import { Live } from "./live.js";
+import { left } from "./words.js";
 
 // So few are worth a colour.
 const FEW = 20;
@@ -8,7 +9,7 @@ const FEW = 20;
 export function write(name, code, free) {
   const selector = `[data-${name}="${CSS.escape(code)}"]`;
   for (const element of document.querySelectorAll(selector)) {
-    element.textContent = free === 0 ? "none left" : `${free} left`;
+    element.textContent = left(free);
     element.classList.toggle("few", name === "level" && free <= FEW);
   }
 }

@@ -1,5 +1,7 @@
 // Computes the places on the page again, in the browser: by the rule that the page states.
 
+import { say } from "./words.js";
+
 const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 const hex = (buffer) => [...new Uint8Array(buffer)].map((b) => b.toString(16).padStart(2, "0")).join("");
 
@@ -19,7 +21,7 @@ async function check(element) {
   const verdict = element.querySelector("[data-verdict]");
   const data = element.dataset;
   if (!globalThis.crypto?.subtle) {
-    verdict.textContent = "Computed by this server. Your browser can’t compute it on an insecure connection.";
+    verdict.textContent = say("script.insecure");
     return;
   }
   const print = hex(await crypto.subtle.digest("SHA-256", bytes(data.seed)));
@@ -27,8 +29,8 @@ async function check(element) {
   const good = print === data.hash && mine === BigInt(data.place);
   element.classList.add(good ? "agrees" : "differs");
   verdict.textContent = good
-    ? "Your browser has computed the same place, and the seed has the published fingerprint."
-    : `Your browser has computed ${mine}, and the seed’s fingerprint is ${print}: that is not what was published.`;
+    ? say("script.agrees")
+    : say("script.differs", { place: mine, print });
 }
 
 for (const element of document.querySelectorAll("[data-rank]")) check(element);

@@ -1,5 +1,7 @@
 // What every page has: forms that are sent once, and countdowns by the server's clock.
 
+import { say } from "./words.js";
+
 const SECOND = 1000;
 // When a screen reader is told how much is left, in seconds.
 const WARN_AT = [120, 60, 30];
@@ -27,7 +29,7 @@ function clock(seconds) {
   if (minutes < 100) return `${minutes}:${two(seconds % 60)}`;
   const days = Math.floor(minutes / 1440);
   const hours = `${two(Math.floor(minutes / 60) % 24)}:${two(minutes % 60)}:${two(seconds % 60)}`;
-  return days > 0 ? `${days} d ${hours}` : hours;
+  return days > 0 ? say("frame.days_left", { n: days, clock: hours }) : hours;
 }
 
 function count(element) {
@@ -47,7 +49,7 @@ function count(element) {
     const step = WARN_AT.find((at) => seconds <= at && at < told && seconds > at - 5);
     if (warning && step) {
       told = step;
-      warning.textContent = `${seconds} seconds left`;
+      warning.textContent = say("frame.seconds_left", { n: seconds });
     }
     if (left > 0) {
       setTimeout(tick, left % SECOND || SECOND);

@@ -1,8 +1,8 @@
 // What is chosen on the chart: a calm bar with its sum, which holds it.
 
 import { moved, stranded } from "./chart-suggest.js";
-import { money, tickets } from "./sums.js";
-import { words } from "./words.js";
+import { money } from "./sums.js";
+import { tickets, words } from "./words.js";
 
 export class Picks {
   // `host`: names seats, and is told of changes.

@@ -1,6 +1,7 @@
 // The sum of what is chosen by quantity.
 
-import { money, tickets } from "./sums.js";
+import { money } from "./sums.js";
+import { tickets } from "./words.js";
 
 const form = document.querySelector("form.best");
 const shown = form?.querySelector("[data-chosen]");

@@ -1,7 +1,8 @@
 // A seat list that follows the sale, and says what is ticked.
 
 import { bitmap } from "./live.js";
-import { money, tickets } from "./sums.js";
+import { money } from "./sums.js";
+import { left, say, tickets } from "./words.js";
 
 const form = document.querySelector("form.seat-form");
 const shown = form.querySelector("[data-chosen]");
@@ -31,12 +32,11 @@ function sum(ticked) {
 function recount() {
   const free = [...seats.values()].filter((input) => !input.disabled).length;
   const shown = document.querySelector(".section-title .left");
-  if (shown) shown.textContent = free === 0 ? "none left" : `${free} left`;
+  if (shown) shown.textContent = left(free);
 }
 
 function name(input) {
-  const [row, seat] = input.getAttribute("aria-label").split(", ");
-  return `${row}, ${seat}`;
+  return input.dataset.name;
 }
 
 function update(gone = []) {
@@ -45,7 +45,7 @@ function update(gone = []) {
   const price = total === null ? "" : ` · ${money(form, total)}`;
   shown.textContent = ticked.length === 0 ? "" : `${tickets(ticked.length)}${price}`;
   const note = document.createElement("small");
-  if (gone.length > 0) note.textContent = `${gone.map(name).join("; ")} just went`;
+  if (gone.length > 0) note.textContent = say("script.went", { names: gone.map(name).join("; ") });
   else if (ticked.length > 0) note.textContent = ticked.map(name).join("; ");
   if (note.textContent) shown.append(note);
 }

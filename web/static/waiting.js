@@ -1,5 +1,7 @@
 // The waiting room: follows the line, switches between what the page already says, and counts.
 
+import { grouped, left, range, say, span } from "./words.js";
+
 const SECOND = 1000;
 // A stream says something at least every ten seconds; after this it is believed to be dead.
 const SILENT_AFTER = 25 * SECOND;
@@ -21,17 +23,7 @@ const write = (selector, text) => {
 };
 const show = (element, yes) => { if (element) element.hidden = !yes; };
 
-// As the server writes them.
-const grouped = (number) => Number(number).toLocaleString("en-GB");
-function span(seconds) {
-  if (seconds < 90) return `${Math.ceil(Math.max(1, seconds) / 10) * 10} seconds`;
-  if (seconds < 5400) return `${Math.floor((seconds + 30) / 60)} min`;
-  return `${Math.floor((seconds + 1800) / 3600)} hours`;
-}
-function range({ from_s, to_s }) {
-  const [from, to] = [span(from_s).split(" "), span(to_s)];
-  return `${to.endsWith(` ${from[1]}`) ? from[0] : from.join(" ")} to ${to}`;
-}
+const about = ({ likely_s }) => say("time.about", { span: span(likely_s) });
 function clock(ms) {
   const seconds = Math.max(0, Math.ceil(ms / SECOND));
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -69,8 +61,8 @@ setInterval(tick, SECOND / 4);
 const name = root.dataset.name;
 const plain = document.title;
 function title(view) {
-  if (state === "your_turn") return `● It’s your turn · ${name}`;
-  if (view?.position && state === "waiting") return `${grouped(view.position)} in line · ${name}`;
+  if (state === "your_turn") return say("script.yourTurn", { name });
+  if (view?.position && state === "waiting") return say("script.inLine", { position: grouped(view.position), name });
   return plain;
 }
 
@@ -85,8 +77,10 @@ function announce(view) {
   } else if (view.position && state === "waiting") {
     const halved = view.position <= told.position / 2;
     if (halved || (view.position < told.position && Date.now() - told.at > TELL_EVERY)) {
-      const eta = view.eta ? ` Your turn comes in about ${span(view.eta.likely_s)}.` : "";
-      said.textContent = `Position ${grouped(view.position)}.${eta}`;
+      const position = grouped(view.position);
+      said.textContent = view.eta
+        ? say("script.positionEta", { position, span: about(view.eta) })
+        : say("script.position", { position });
       Object.assign(told, { position: view.position, at: Date.now() });
     }
   }
@@ -141,7 +135,7 @@ if (sound && "AudioContext" in window) {
       play([523.25]);
     }
     sound.setAttribute("aria-pressed", String(Boolean(audio)));
-    sound.textContent = audio ? "A sound will play on your turn" : "Play a sound when it’s my turn";
+    sound.textContent = say(audio ? "script.soundOn" : "script.soundOff");
   });
 }
 
@@ -165,14 +159,14 @@ function take(view) {
   if (view.ahead != null) write("[data-ahead]", grouped(view.ahead));
   show(one("[data-eta-box]"), view.eta != null);
   if (view.eta) {
-    write("[data-eta]", `about ${span(view.eta.likely_s)}`);
+    write("[data-eta]", about(view.eta));
     write("[data-range]", range(view.eta));
   }
   for (const element of all("[data-odds]")) element.hidden = element.dataset.odds !== view.odds;
   if (room.enough_for != null) write("[data-enough]", grouped(room.enough_for));
   write("[data-joined-count]", grouped(lane.joined));
   for (const level of room.levels) {
-    write(`[data-free="${CSS.escape(level.level)}"]`, level.free ? `${level.free} left` : "none left");
+    write(`[data-free="${CSS.escape(level.level)}"]`, left(level.free));
   }
   show(one("[data-message]"), room.message !== "");
   write("[data-message] span", room.message);

@@ -1,46 +1,74 @@
+// What scripts say, in the language of the page. The texts come from the same lists as the page's.
+
+const { texts } = await import(`./words-${document.documentElement.lang}.js`);
+
+// The text under a key, with what stands for the names in it.
+export function say(key, values = {}) {
+  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+// The same, as a number demands.
+export function counted(key, n, values = {}) {
+  return say(`${key}.${n === 1 ? "one" : "other"}`, { n, ...values });
+}
+
+// Digits with separators of thousands.
+export function grouped(number) {
+  return String(number).replace(/\B(?=(\d{3})+$)/g, say("format.group"));
+}
+
+export function left(count) {
+  return count === 0 ? say("count.left.none") : say("count.left", { n: count });
+}
+
+// A length of time as precise as an estimate may be. The server rounds in the same way.
+function measured(seconds) {
+  if (seconds < 90) return [Math.ceil(Math.max(1, seconds) / 10) * 10, "time.seconds"];
+  if (seconds < 5400) return [Math.floor((seconds + 30) / 60), "time.minutes"];
+  return [Math.floor((seconds + 1800) / 3600), "time.hours"];
+}
+
+export function span(seconds) {
+  const [n, unit] = measured(seconds);
+  return say(unit, { n });
+}
+
+export function range({ from_s, to_s }) {
+  const [[n, unit], [, same]] = [measured(from_s), measured(to_s)];
+  return say("time.range", { from: unit === same ? n : span(from_s), to: span(to_s) });
+}
+
+// On buttons and in bars lines may break wherever there is a space.
+export const tickets = (n) => counted("count.tickets", n).replaceAll("\u00a0", " ");
+
 // What the chart says.
+const plain = (key) => say(`script.${key}`);
+const named = (key, name) => (value) => say(`script.${key}`, { [name]: value });
+const counting = (key) => (n) => counted(`script.${key}`, n);
 
 export const words = {
-  row: (label) => `row ${label}`,
-  seat: (label) => `seat ${label}`,
-  left: (count) => (count === 0 ? "none left" : `${count} left`),
-  standing: "standing",
-  stage: "Stage",
-  centre: "Centre",
-  free: "free",
-  taken: "taken",
-  mine: "chosen",
-  notSold: "not sold now",
-  noCharge: "free of charge",
-  accessible: "wheelchair place",
-  companion: "companion seat",
-  restricted: "restricted view",
-  aisle: "on the aisle",
-  all: "All prices",
-  choose: "Choose",
-  remove: "Remove",
-  removeSeat: (name) => `Remove ${name}`,
-  typeOf: (name) => `Price for ${name}`,
-  close: "Close",
-  fewer: (name) => `One ${name} fewer`,
-  more: (name) => `One ${name} more`,
-  suggestion: "Suggestion ",
-  seats: (first, last) => (first === last ? `seat ${first}` : `seats ${first}–${last}`),
-  noneTogether: (n) => `No ${n} free seats together at these prices. Try fewer, or more prices.`,
-  found: (n) => (n === 1 ? "One suggestion" : `${n} suggestions`),
-  zoomFirst: "Tap a section to see its seats",
-  tapSeat: "Tap a seat to choose it",
-  most: (n) => `One person can have ${n} tickets.`,
-  lost: (names) => `${names} just went to somebody else.`,
-  instead: "Equally good seats instead",
-  alone: (names) => `This leaves single seats: ${names}. Nobody could sit there with a friend, so the sale refuses it.`,
-  takeToo: (n) => (n === 1 ? "Take it too" : "Take them too"),
-  move: "Move by one seat",
-  moved: "Moved by one seat.",
-  hold: (tickets) => `Hold ${tickets}`,
-  pageSections: (name, left) => `${name}, ${left}. Enter opens it.`,
-  opened: (name) => `${name}: seat by seat.`,
-  chosen: (name) => `${name} chosen.`,
-  given: (name) => `${name} given up.`,
-  sections: "Back to the sections.",
+  row: named("row", "row"),
+  seat: named("seat", "seat"),
+  left,
+  seats: (first, last) => (first === last ? words.seat(first) : say("script.seats", { first, last })),
+  removeSeat: named("removeSeat", "name"),
+  typeOf: named("typeOf", "name"),
+  fewer: named("fewer", "name"),
+  more: named("more", "name"),
+  noneTogether: named("noneTogether", "n"),
+  found: counting("found"),
+  most: named("most", "n"),
+  lost: named("lost", "names"),
+  alone: named("alone", "names"),
+  takeToo: counting("takeToo"),
+  hold: named("hold", "tickets"),
+  pageSections: (name, left) => say("script.pageSections", { name, left }),
+  opened: named("opened", "name"),
+  chosen: named("chosen", "name"),
+  given: named("given", "name"),
 };
+for (const key of [
+  "standing", "stage", "centre", "free", "taken", "mine", "notSold", "noCharge", "accessible",
+  "companion", "restricted", "aisle", "choose", "remove", "close", "suggestion", "zoomFirst",
+  "tapSeat", "instead", "move", "moved", "sections",
+]) words[key] = plain(key);

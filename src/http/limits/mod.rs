@@ -47,21 +47,21 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     if class == Class::Operate {
         return next.run(request).await;
     }
-    let people = crate::web::for_people(&request);
+    let reader = crate::web::for_people(&request);
     let client = Client::of(&app, request.extensions(), request.headers());
     let checked = app.limits.check_class(class.limits(), client, session(request.headers()));
     let allowances = match checked {
         Ok(allowances) => allowances,
-        Err(problem) => return refused(&app, people, problem),
+        Err(problem) => return refused(&app, reader.as_ref(), problem),
     };
     let matched = route.is_some();
     let request = match read_body(&app, class.reads_first() && matched, request).await {
         Ok(request) => request,
-        Err(problem) => return refused(&app, people, problem),
+        Err(problem) => return refused(&app, reader.as_ref(), problem),
     };
     let underway = match app.limits.in_flight.begin(class) {
         Ok(underway) => underway,
-        Err(problem) => return refused(&app, people, problem),
+        Err(problem) => return refused(&app, reader.as_ref(), problem),
     };
     let mut response = next.run(request).await;
     drop(underway);

@@ -7,6 +7,7 @@
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -33,6 +34,7 @@ pub fn router() -> Router<Acquirer> {
         .route("/pay/{token}/challenge", get(challenge_form).post(confirm))
         .route("/style.css", get(style))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .layer(from_fn(crate::web::language::choose))
 }
 
 async fn style() -> impl IntoResponse {

@@ -12,6 +12,7 @@ use reqwest::Url;
 use super::cards::{CardForm, FieldErrors};
 use super::statement::Statement;
 use super::test_cards::{TEST_CARDS, TestCard};
+use crate::web::words::money;
 
 /// The style sheet, served by the acquirer itself.
 pub const STYLE: &str = include_str!("../../../web/templates/sandbox/style.css");
@@ -24,6 +25,11 @@ const FROM_STEP: &str = "../../";
 
 /// How often the processing page looks again, in seconds.
 const REFRESH_SECONDS: u32 = 3;
+
+/// The sum, as the reader writes it.
+fn shown(statement: &Statement) -> String {
+    money(statement.amount.amount, statement.amount.currency)
+}
 
 /// The card form.
 #[derive(Template)]
@@ -49,7 +55,7 @@ impl<'a> PayPage<'a> {
         Self {
             root: FROM_PAGE,
             refresh_seconds: 0,
-            amount: statement.amount.display(),
+            amount: shown(statement),
             statement,
             form,
             errors,
@@ -76,7 +82,7 @@ pub struct ChallengePage<'a> {
 
 impl<'a> ChallengePage<'a> {
     pub fn new(statement: &'a Statement, last4: &'a str) -> Self {
-        let amount = statement.amount.display();
+        let amount = shown(statement);
         Self { root: FROM_STEP, refresh_seconds: 0, amount, statement, last4 }
     }
 }
@@ -97,7 +103,7 @@ pub struct NoticePage<'a> {
 impl<'a> NoticePage<'a> {
     /// About a payment.
     pub fn about(statement: &'a Statement, title: &'a str, text: &'a str) -> Self {
-        let amount = statement.amount.display();
+        let amount = shown(statement);
         Self { statement: Some(statement), amount, ..Self::alone(title, text) }
     }
 

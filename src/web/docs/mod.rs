@@ -9,6 +9,7 @@ mod schema;
 
 use askama::Template;
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LANGUAGE, HeaderValue};
 use axum::response::Response;
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ use super::refusals;
 use crate::http::extract::Path;
 use crate::http::operations;
 use crate::http::problem::{Code, Problem};
+use crate::words::{Language, spoken};
 
 /// The verbs that an OpenAPI path may have.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -184,8 +186,15 @@ fn answers(operation: &Value, schemas: &Schemas<'_>) -> Vec<Answer> {
 pub async fn problem(Path(code): Path<String>) -> Result<Response, Oops> {
     let known = Code::ALL.iter().find(|known| known.code() == code);
     let known = known.ok_or_else(|| Problem::new(Code::NotFound))?;
-    let words = refusals::advice(&Problem::new(*known));
-    let notice = Notice {
+    // For those who write programs, in their language, as the page that leads here.
+    let mut response = spoken(Language::ENGLISH, || show(StatusCode::OK, &explained(*known)));
+    response.headers_mut().insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+    Ok(response)
+}
+
+fn explained(known: Code) -> Notice {
+    let words = refusals::advice(&Problem::new(known));
+    Notice {
         title: known.title().trim_end_matches('.').to_owned(),
         text: format!(
             "Code {} comes with status {}. A buyer would be told: {}. {}",
@@ -195,8 +204,7 @@ pub async fn problem(Path(code): Path<String>) -> Result<Response, Oops> {
             words.text
         ),
         links: vec![Link::new("/docs#problems", "All problems")],
-    };
-    Ok(show(StatusCode::OK, &notice))
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,6 @@
 
 mod scenes;
 
-pub use self::scenes::grouped;
-
 use std::sync::Arc;
 
 use askama::Template;
@@ -31,6 +29,7 @@ use crate::catalog::cache::Sale;
 use crate::http::extract::{Path, Query};
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
+use crate::say;
 use crate::waiting_room::board::Board;
 use crate::waiting_room::http as rooms;
 use crate::waiting_room::join::Joiner;
@@ -62,7 +61,7 @@ struct WaitingPage {
     /// Where a proof of work is asked for, if one is.
     challenge: Option<String>,
     alert: Option<Advice>,
-    said: &'static str,
+    said: String,
     door: Door,
     access_code: String,
     refresh_s: Option<u64>,
@@ -94,7 +93,7 @@ async fn find_room(app: &App, slug: &str) -> Result<(Arc<Sale>, Arc<Room>, Arc<B
     let room = if sale.listing.event.waiting_room { app.rooms.get(event).await? } else { None };
     let Some(room) = room else {
         let oops = Oops::from(Problem::new(Code::NotFound));
-        return Err(oops.then(format!("/events/{slug}"), "Back to the event"));
+        return Err(oops.then(format!("/events/{slug}"), say("go.event")));
     };
     let board = rooms::board(app, event).await?;
     Ok((sale, room, board))
@@ -131,8 +130,7 @@ pub async fn waiting(
     // Before the form is sent, so that sending it twice is by one visitor.
     visitor.need(&app);
     let up = query.given.as_deref() == Some("up");
-    let said =
-        if up { "You gave up your turn, and somebody else is let in. Thank you." } else { "" };
+    let said = if up { say("wait.given_up").into() } else { String::new() };
     let page = page(&app, &sale, &board, &visitor, &Fields::none(), None).await;
     Ok(visitor.with(show(StatusCode::OK, &WaitingPage { said, ..page })))
 }
@@ -175,7 +173,7 @@ async fn page(
         challenge: (room.proof && visitor.signed_in.is_none())
             .then(|| format!("/v1/events/{}/waiting-room/challenge", listing.event.slug)),
         alert,
-        said: "",
+        said: String::new(),
         door,
         access_code: fields.text("access_code").unwrap_or_default().to_owned(),
         lanes,
@@ -206,7 +204,7 @@ async fn refused(
 ) -> Response {
     let mut advice = refusals::advice(problem);
     if problem.code == Code::AccessCode {
-        advice.text = "Enter the code from your invitation, or join another line.".to_owned();
+        advice.text = say("wait.code_text").into();
     }
     let page = page(app, sale, board, &visitor, fields, Some(advice)).await;
     visitor.with(show(problem.code.status(), &page))

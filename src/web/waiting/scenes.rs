@@ -1,12 +1,13 @@
 //! What the waiting room says, and the numbers in it.
 
 use crate::catalog::Listing;
+use crate::say;
 use crate::waiting_room::board::Board;
-use crate::waiting_room::poll::{Eta, Odds, PlaceView, Standing};
+use crate::waiting_room::poll::{Odds, PlaceView, Standing};
 use crate::waiting_room::{DRAWN, Lane, LaneKind, Phase, Room, RoomState};
-use crate::web::words::{self, When};
+use crate::web::words::{self, When, grouped, range, span};
 
-/// A moment in somebody's waiting: its name in styles and scripts, and what is said.
+/// A moment in somebody's waiting: its name in styles and scripts, and the keys of what is said.
 pub struct Scene {
     /// The standing's name in the API, or one of the page's own.
     pub word: &'static str,
@@ -16,85 +17,32 @@ pub struct Scene {
     pub text: &'static str,
 }
 
+macro_rules! scenes {
+    ($($word:literal),* $(,)?) => {
+        [$(Scene {
+            word: $word,
+            title: concat!("scene.", $word),
+            text: concat!("scene.", $word, ".text"),
+        }),*]
+    };
+}
+
 /// All of them.
-pub static SCENES: [Scene; 14] = [
-    Scene {
-        word: "soon",
-        title: "The waiting room opens soon",
-        text: "You can’t join yet, and being early is no advantage. This page opens by itself.",
-    },
-    Scene {
-        word: "join",
-        title: "Waiting room",
-        text: "Many people want these tickets, so they are let in one after the other.",
-    },
-    Scene {
-        word: "shut",
-        title: "Nobody can join any more",
-        text: "The line is closed. Who is in it already is still let in.",
-    },
-    Scene {
-        word: "pre_queue",
-        title: "You are in the draw",
-        text: "When joining closes, places in line are drawn by lot among everybody here. It \
-               doesn’t matter when you came, and more tabs don’t help: you can just wait.",
-    },
-    Scene {
-        word: "drawing",
-        title: "Your place is being drawn",
-        text: "Joining the draw has closed. In a moment the first are let in.",
-    },
-    Scene {
-        word: "waiting",
-        title: "You are in line",
-        text: "Your place is kept, also if you close this page and come back to it in this \
-               browser.",
-    },
-    Scene {
-        word: "your_turn",
-        title: "It’s your turn",
-        text: "Go in and choose your tickets. Your turn waits for you, but not for ever.",
-    },
-    Scene {
-        word: "second_chance",
-        title: "You missed your turn",
-        text: "It comes once more, by itself. Be here then: after that you would have to join \
-               again, behind everyone.",
-    },
-    Scene {
-        word: "missed",
-        title: "Your turn is over",
-        text: "It was not taken in time, so others were let in. You can join again, behind \
-               everyone who waits now.",
-    },
-    Scene {
-        word: "paused",
-        title: "The line stands still",
-        text: "Nobody is let in for the moment. Your place is kept; there is nothing that you \
-               have to do.",
-    },
-    Scene {
-        word: "sold_out",
-        title: "Nothing is left at this moment",
-        text: "Tickets come back when others don’t pay in time, and then the line moves on. Your \
-               place is kept.",
-    },
-    Scene {
-        word: "closed",
-        title: "The line is closed",
-        text: "Nobody is let in any more. We are sorry that it didn’t work out this time.",
-    },
-    Scene {
-        word: "lifted",
-        title: "No more waiting",
-        text: "The waiting room is open to everybody. Go in and choose your tickets.",
-    },
-    Scene {
-        word: "inside",
-        title: "You are in",
-        text: "Choose your tickets while your time lasts. What you hold by then, you can still \
-               pay for.",
-    },
+pub static SCENES: [Scene; 14] = scenes![
+    "soon",
+    "join",
+    "shut",
+    "pre_queue",
+    "drawing",
+    "waiting",
+    "your_turn",
+    "second_chance",
+    "missed",
+    "paused",
+    "sold_out",
+    "closed",
+    "lifted",
+    "inside",
 ];
 
 /// The scene of a standing.
@@ -134,7 +82,7 @@ pub struct LaneChoice {
     /// Its name.
     pub name: String,
     /// For whom it is; empty for everybody.
-    pub note: &'static str,
+    pub note: String,
     /// Whether it needs an access code.
     pub needs_code: bool,
     /// Whether it can be joined now.
@@ -155,9 +103,9 @@ pub fn lanes(room: &Room, wished: Option<&str>, zone: &str, now_ms: i64) -> Vec<
             code: lane.code.clone(),
             name: lane.name.clone(),
             note: match lane.kind {
-                LaneKind::General => "",
-                LaneKind::Presale => "for invited people",
-                LaneKind::Accessible => "for orders with an accessible seat",
+                LaneKind::General => String::new(),
+                LaneKind::Presale => say("wait.presale").into(),
+                LaneKind::Accessible => say("wait.accessible").into(),
             },
             needs_code: lane.access_code.is_some() || lane.code_set.is_some(),
             open: phase != Phase::Announced,
@@ -204,7 +152,11 @@ pub fn levels(board: &Board, listing: &Listing) -> Vec<LevelLeft> {
             code: level.level.clone(),
             number: number(&level.level),
             name: level.name.clone(),
-            price: if from == to { price } else { format!("from {price}") },
+            price: if from == to {
+                price
+            } else {
+                say("offer.from_price").put("price", price).into()
+            },
             free: level.free,
         })
     };
@@ -257,15 +209,15 @@ impl Figures {
         let at =
             board.room.lanes.iter().position(|known| Some(known.number) == lane.map(|l| l.number));
         let time = |of: fn(&Lane) -> jiff::Timestamp| lane.map_or(0, |l| of(l).as_millisecond());
-        let number = |number: Option<u64>| number.map(grouped).unwrap_or_default();
+        let number = |number: Option<u64>| number.as_ref().map(grouped).unwrap_or_default();
         let eta = view.and_then(|view| view.eta);
         Self {
             lane: lane.map_or(0, |lane| lane.number),
             lane_name: lane.map(|lane| lane.name.clone()).unwrap_or_default(),
             position: number(view.and_then(|view| view.position)),
             ahead: number(view.and_then(|view| view.ahead)),
-            eta: eta.map(|eta| format!("about {}", span(eta.likely_s))).unwrap_or_default(),
-            range: eta.map(range).unwrap_or_default(),
+            eta: eta.map(|eta| about(eta.likely_s)).unwrap_or_default(),
+            range: eta.map(|eta| range(eta.from_s, eta.to_s)).unwrap_or_default(),
             odds: odds(view.map_or(Odds::Unknown, |view| view.odds)),
             enough: number(board.enough_for.map(u64::from)),
             progress: view.zip(lane).map_or(0.0, |(view, lane)| progress(view, lane)),
@@ -310,37 +262,8 @@ fn progress(view: &PlaceView, lane: &Lane) -> f64 {
     if all < 1.0 { 0.0 } else { (1.0 - ahead as f64 / all).clamp(0.0, 1.0) }
 }
 
-/// A number with separators of thousands.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A length of time as precise as an estimate may be: `40 seconds`, `7 min`, `2 hours`.
-#[must_use]
-pub fn span(seconds: u64) -> String {
-    match seconds {
-        0..90 => format!("{} seconds", seconds.max(1).div_ceil(10) * 10),
-        90..5_400 => format!("{} min", (seconds + 30) / 60),
-        _ => format!("{} hours", (seconds + 1_800) / 3_600),
-    }
-}
-
-/// `20 to 40 seconds`: the unit is said once, if it is the same.
-fn range(eta: Eta) -> String {
-    let (from, to) = (span(eta.from_s), span(eta.to_s));
-    match (from.split_once(' '), to.split_once(' ')) {
-        (Some((from, unit)), Some((_, same))) if unit == same => format!("{from} to {to}"),
-        _ => format!("{from} to {to}"),
-    }
+fn about(seconds: u64) -> String {
+    say("time.about").put("span", span(seconds)).into()
 }
 
 #[cfg(test)]
@@ -362,22 +285,12 @@ mod tests {
             Standing::Lifted,
         ] {
             let word = word(standing);
-            assert!(SCENES.iter().any(|scene| scene.word == word), "{word}");
+            let scene = SCENES.iter().find(|scene| scene.word == word);
+            let scene = scene.unwrap_or_else(|| panic!("{word}"));
+            assert_ne!(say(scene.title).to_string(), scene.title);
+            assert_ne!(say(scene.text).to_string(), scene.text);
             // The API's word, so that the script needs no list of its own.
             assert_eq!(serde_json::to_value(standing).unwrap(), word);
         }
-    }
-
-    #[test]
-    fn estimates_are_as_rough_as_they_are() {
-        assert_eq!(span(0), "10 seconds");
-        assert_eq!(span(41), "50 seconds");
-        assert_eq!(span(100), "2 min");
-        assert_eq!(span(7_300), "2 hours");
-        let range = |from_s, to_s| range(Eta { likely_s: from_s, from_s, to_s });
-        assert_eq!(range(15, 40), "20 to 40 seconds");
-        assert_eq!(range(60, 120), "60 seconds to 2 min");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(999), "999");
     }
 }

@@ -95,7 +95,7 @@ async fn signing_in_buying_and_signing_out_with_forms() {
     assert_eq!(kind(browser.session()), "s2");
     let (status, _, page) = browser.get(&to).await;
     assert_eq!(status, 200);
-    assert!(page.contains("<a href=\"/account\">My tickets</a>"), "{page}");
+    assert!(page.contains("<a href=\"/tickets\">My tickets</a>"), "{page}");
     assert_eq!(kind(browser.session()), "s2", "pages that renew anonymous sessions leave it");
 
     // A hold of seats, checked out without typing an address.
@@ -107,8 +107,16 @@ async fn signing_in_buying_and_signing_out_with_forms() {
     assert_eq!(status, 303, "{page}");
     let (_, _, page) = browser.get(&hold).await;
     assert!(page.contains("value=\"ada@example.org\""), "{page}");
-    let (status, _, page) = browser.post(&format!("{hold}/checkout"), &[("email", "")]).await;
+    let (_, _, none) = browser.get("/tickets").await;
+    assert!(none.contains("You have no tickets yet"), "{none}");
+    let (status, pay, page) = browser.post(&format!("{hold}/checkout"), &[("email", "")]).await;
     assert_eq!(status, 303, "{page}");
+    let card = serde_json::json!({"card": "4242424242424242"});
+    let paid = browser.http.post(format!("{pay}?wait=webhook")).json(&card).send().await;
+    assert_eq!(paid.expect("an answer").status(), 200);
+    let (_, _, tickets) = browser.get("/tickets").await;
+    assert!(tickets.contains("Night") && tickets.contains("2\u{a0}valid"), "{tickets}");
+    assert!(tickets.contains("row 1, seat 1") && tickets.contains("Coming up"), "{tickets}");
     let (_, _, account) = browser.get("/account").await;
     assert!(account.contains("Night") && account.contains("2\u{a0}places"), "{account}");
     let order = account.split("href=\"/orders/").nth(1).and_then(|rest| rest.split('"').next());
@@ -121,6 +129,7 @@ async fn signing_in_buying_and_signing_out_with_forms() {
     browser.set("onsale_session", &before);
     let (_, to, _) = browser.get("/account").await;
     assert_eq!(to, "/sign-in?next=/account", "the old cookie is worth nothing");
+    assert_eq!(browser.get("/tickets").await.1, "/sign-in?next=/tickets");
     server.stop().await;
     env.end().await;
 }
