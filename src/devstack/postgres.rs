@@ -116,8 +116,21 @@ impl PostgresServer {
         stop_stale(&self.home.cluster()).await?;
         let password = self.home.secret("postgres.password")?;
         let at = (password.as_str(), self.port);
-        *self = start_once(&self.program, &self.home, at, self.durable, watchdog).await?;
-        Ok(())
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match start_once(&self.program, &self.home, at, self.durable, watchdog).await {
+                Ok(server) => {
+                    *self = server;
+                    return Ok(());
+                }
+                Err(error) if attempt >= START_ATTEMPTS_MAX || !is_bind_failure(&error) => {
+                    return Err(error);
+                }
+                // A killed process lets go of its port a moment after it is gone.
+                Err(_) => sleep(POLL_INTERVAL * 10).await,
+            }
+        }
     }
 }
 

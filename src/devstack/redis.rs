@@ -65,10 +65,24 @@ impl RedisServer {
 
     /// Starts the server again on its port, with nothing in it.
     pub(super) async fn start_again(&mut self, watchdog: &Mutex<Watchdog>) -> Result<()> {
-        if !self.running.is_alive() {
-            (self.running, _) = start_on(&self.program, &self.home, self.port, watchdog).await?;
+        if self.running.is_alive() {
+            return Ok(());
         }
-        Ok(())
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match start_on(&self.program, &self.home, self.port, watchdog).await {
+                Ok((running, _)) => {
+                    self.running = running;
+                    return Ok(());
+                }
+                Err(error) if attempt >= START_ATTEMPTS_MAX || !is_bind_failure(&error) => {
+                    return Err(error);
+                }
+                // A killed process lets go of its port a moment after it is gone.
+                Err(_) => sleep(POLL_INTERVAL * 10).await,
+            }
+        }
     }
 
     /// Ends the server as a power cut would.
