@@ -119,13 +119,14 @@ impl Which {
 
     const fn bounds(self) -> (Bound, Bound) {
         match self {
-            Self::Polls => (Bound::AtLeast(0.8), Bound::AtLeast(0.95)),
             Self::Holds => (Bound::AtLeast(0.7), Bound::AtLeast(0.9)),
             Self::Script => (Bound::AtMost(3.0), Bound::AtMost(2.0)),
             Self::Purchases => (Bound::AtLeast(0.35), Bound::AtLeast(0.7)),
             Self::BestAvailable => (Bound::AtMost(1.5), Bound::AtMost(1.1)),
             Self::WaitingMemory => (Bound::NoMoreThan(64.0), Bound::NoMoreThan(0.0)),
-            Self::Overload | Self::Events => (Bound::AtLeast(0.8), Bound::AtLeast(0.95)),
+            Self::Polls | Self::Overload | Self::Events => {
+                (Bound::AtLeast(0.8), Bound::AtLeast(0.95))
+            }
             Self::Recovery => (Bound::NoMoreThan(3_000.0), Bound::NoMoreThan(1_000.0)),
         }
     }
