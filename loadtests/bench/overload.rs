@@ -21,6 +21,9 @@ use crate::waiting::drive::{Target, Until, drive};
 
 /// Offered, in shares of the peak; the last is what is judged by goodput, the first by waits.
 const SHARES: [f64; 3] = [0.8, 1.5, 3.0];
+/// What is said when nothing was begun.
+const SHED: &[u8] = b"\"code\":\"overloaded\"";
+
 /// Holds of pairs that are still free.
 struct Rush {
     keyring: Arc<Keyring>,
@@ -41,8 +44,11 @@ impl Offering for Rush {
     }
 
     fn read(&self, about: usize, reply: &Reply<'_>) -> Result<bool> {
-        if reply.status == 503 {
-            self.free.lock().unwrap_or_else(PoisonError::into_inner).push(about);
+        if [503, 504].contains(&reply.status) {
+            // Of any other such answer the places may be held all the same.
+            if reply.body.windows(SHED.len()).any(|part| part == SHED) {
+                self.free.lock().unwrap_or_else(PoisonError::into_inner).push(about);
+            }
             return Ok(false);
         }
         let shown = || String::from_utf8_lossy(&reply.body[..reply.body.len().min(300)]);

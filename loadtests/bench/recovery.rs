@@ -29,10 +29,12 @@ const AGAIN: Duration = Duration::from_millis(2);
 const BEFORE: usize = 100;
 /// How long it may take until somebody holds something again.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Orders at most: to sell half of a large event would take longer than everything else here.
+const ORDERS: u64 = 10_000;
 /// The most that setting up may take.
 const SELL_WITHIN: Duration = Duration::from_mins(5);
 
-/// An event, half of it sold: a rebuild reads its orders.
+/// An event, partly sold: a rebuild reads its orders.
 pub struct Recovery {
     stock: Arc<Stock>,
     sold: u64,
@@ -49,12 +51,12 @@ struct Rush {
 }
 
 impl Recovery {
-    /// Sells half of the event.
+    /// Sells half of the event, or as many orders as are allowed.
     ///
     /// # Errors
     /// If it can't be sold.
     pub async fn set_up(stage: &Stage, stock: Arc<Stock>, buyers: u8) -> Result<Self> {
-        let sold = stock.pairs.len() as u64 / 2;
+        let sold = (stock.pairs.len() as u64 / 2).min(ORDERS);
         let buying = Arc::new(Buying {
             keyring: stage.keyring.clone(),
             stock: stock.clone(),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::{sleep, timeout};
 
 use crate::visitors::Crowd;
@@ -14,17 +15,18 @@ const EVERY: Duration = Duration::from_millis(250);
 /// A server that says nothing for so long isn't ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks, until the program stops asking.
+/// Asks, until the program stops asking. Each server by itself: a slow one says nothing of others.
 pub async fn balance(crowd: Arc<Crowd>) {
-    let probes = crowd.servers.iter().map(|server| Origin::new(server.address(), 1));
-    let Ok(probes) = probes.collect::<Result<Vec<_>, _>>() else { return };
+    join_all(crowd.servers.iter().map(watch)).await;
+}
+
+async fn watch(server: &Origin) {
+    let Ok(probe) = Origin::new(server.address(), 1) else { return };
     loop {
-        for (server, probe) in crowd.servers.iter().zip(&probes) {
-            let answer = timeout(PATIENCE, probe.ask("/health/ready", Ask::default())).await;
-            let is_ready =
-                answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status.is_success()));
-            server.take_out(!is_ready);
-        }
+        let answer = timeout(PATIENCE, probe.ask("/health/ready", Ask::default())).await;
+        let is_ready =
+            answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status.is_success()));
+        server.take_out(!is_ready);
         sleep(EVERY).await;
     }
 }
