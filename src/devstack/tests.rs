@@ -16,7 +16,9 @@ use super::process::{Running, is_alive};
 use super::watchdog::Watchdog;
 use super::{DevstackError, Options, Sharing, Stack};
 
-const GONE_LIMIT: Duration = Duration::from_secs(20);
+/// A shell that ignores interrupts, as in the background, leaves that to its children: they end with
+/// the last signal, after 15 s.
+const GONE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory that is removed at the end, whatever the end.
 struct Scratch(PathBuf);
