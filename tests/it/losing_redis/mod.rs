@@ -66,7 +66,16 @@ async fn alone() -> (Env, EventId, TestServer, Buyer, String) {
 }
 
 async fn done(env: Env, event: EventId, server: TestServer) {
-    onsale::orders::mirror::run_once(&server.server.app).await.expect("mirrored");
+    // Rows become the worker's after a moment.
+    until("everything is mirrored", || async {
+        onsale::orders::mirror::run_once(&server.server.app).await.expect("mirrored");
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM mirror")
+            .fetch_one(&env.pg)
+            .await
+            .expect("Postgres");
+        rows == 0
+    })
+    .await;
     crate::support::stage::holds_are_over(&env).await;
     onsale::workers::sweep::run_once(&server.server.app).await.expect("swept");
     at_rest(&env, event, &server.url).await;

@@ -3,6 +3,8 @@
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::shopper::patiently;
+
 /// An answer: its status and JSON body.
 #[derive(Debug)]
 pub struct Answer {
@@ -52,7 +54,8 @@ impl Buyer {
             .build();
         let mut buyer =
             Self { url: url.to_owned(), token: String::new(), http: http.expect("a client") };
-        let session = buyer.send(Method::POST, "/v1/sessions", None, None).await.expect(201);
+        let session = patiently(|| buyer.send(Method::POST, "/v1/sessions", None, None));
+        let session = session.await.expect(201);
         buyer.token = session.body["token"].as_str().expect("a token").to_owned();
         buyer
     }
@@ -135,8 +138,9 @@ impl Buyer {
         self.send(Method::POST, &url, None, Some(json!({"card": card}))).await
     }
 
-    /// The order as it stands.
+    /// The order as it stands; a busy server is asked again.
     pub async fn order(&self, id: &str) -> Answer {
-        self.get(&format!("/v1/orders/{id}")).await.expect(200)
+        let path = format!("/v1/orders/{id}");
+        patiently(|| self.get(&path)).await.expect(200)
     }
 }
