@@ -13,6 +13,9 @@ use crate::ids::{EventId, OfferId, OrganizerId, VenueId};
 /// Prices of the best and of each lower level, in cents.
 const PRICES: [i64; 7] = [14_900, 11_900, 8_900, 6_900, 4_900, 3_900, 2_900];
 
+/// Where the venues are.
+const ZONE: &str = "Europe/Berlin";
+
 /// An event to be made.
 pub struct Seed<'a> {
     /// Its id, if it is to be a certain one.
@@ -27,7 +30,7 @@ pub struct Seed<'a> {
     pub venue: &'a str,
     /// Its places.
     pub manifest: &'a Manifest,
-    /// Days until it begins.
+    /// Days until the evening on which it begins.
     pub in_days: i64,
     /// Most places per buyer.
     pub account_limit: Option<i32>,
@@ -182,16 +185,16 @@ pub async fn event(
 
 async fn draft(pg: &PgPool, organizer: OrganizerId, seed: &Seed<'_>) -> anyhow::Result<EventId> {
     let (event, venue) = (seed.id.unwrap_or_else(EventId::fresh), VenueId::fresh());
-    let starts_at = Timestamp::now()
-        .checked_add((seed.in_days * 24).hours())
-        .context("the event is too far away")?;
+    let day = Timestamp::now().in_tz(ZONE)?.date().checked_add(seed.in_days.days());
+    let starts_at = day.context("the event is too far away")?.at(19, 30, 0, 0).in_tz(ZONE)?;
     let mut tx = pg.begin().await?;
     sqlx::query!(
         "INSERT INTO venues (id, organizer_id, name, address, time_zone)
-         VALUES ($1, $2, $3, 'Quay 1, 20457 Hamburg, Germany', 'Europe/Berlin')",
+         VALUES ($1, $2, $3, 'Quay 1, 20457 Hamburg, Germany', $4)",
         venue.0,
         organizer.0,
-        seed.venue
+        seed.venue,
+        ZONE
     )
     .execute(&mut *tx)
     .await?;
@@ -206,7 +209,7 @@ async fn draft(pg: &PgPool, organizer: OrganizerId, seed: &Seed<'_>) -> anyhow::
         seed.slug,
         seed.name,
         seed.description,
-        starts_at.to_sqlx() as _,
+        starts_at.timestamp().to_sqlx() as _,
         seed.account_limit,
         seed.hold_seconds,
         seed.pay_seconds,

@@ -27,6 +27,8 @@ const SLOWEST: f64 = 0.05;
 /// Share of failed checkouts from which on admission is slowed down, and at which it is slowest.
 const ERRORS_FROM: f64 = 0.02;
 const ERRORS_AT: f64 = 0.2;
+/// What sums of fractions may lack of a whole.
+const EPSILON: f64 = 1e-9;
 /// A controller that was away for longer doesn't make up for it, in seconds.
 const MAX_STEP_S: f64 = 2.0;
 
@@ -142,11 +144,17 @@ pub fn decide(seen: &Seen) -> Decision {
     let by_rate = per_s * seen.elapsed_s.clamp(0.0, MAX_STEP_S);
     let by_room = seen.target_inside - seen.inside - coming;
     // Who holds places or pays for them has found something; the others inside still look for it.
-    let by_stock = enough_for.map(|enough| enough - seen.looking() - coming);
+    let searching = seen.looking() + coming;
+    // The last places are offered to one after the other: not everybody wants as many as most do.
+    let last = if seen.free >= Some(1.0) && searching < 1.0 { 1.0 } else { 0.0 };
+    let by_stock = enough_for.map(|enough| (enough - searching).max(last));
     let (people, bound) = match by_stock {
         None => (0.0, Bound::Blind),
-        Some(by_stock) if by_stock < by_rate && by_stock <= by_room => (by_stock, Bound::Stock),
-        Some(_) if by_room < by_rate => (by_room, Bound::Inside),
+        // There is room for whole people: a part of one doesn't add up from decision to decision.
+        Some(by_stock) if by_stock < by_rate && by_stock <= by_room => {
+            ((by_stock + EPSILON).floor(), Bound::Stock)
+        }
+        Some(_) if by_room < by_rate => ((by_room + EPSILON).floor(), Bound::Inside),
         Some(_) if health < 1.0 => (by_rate, Bound::Health),
         Some(_) => (by_rate, Bound::Rate),
     };
@@ -238,7 +246,9 @@ mod tests {
     fn places_that_come_back_let_people_in_again() {
         let out = Seen { free: Some(0.0), held: 0.0, ..seen() };
         assert_eq!(decide(&out).people, 0.0);
-        assert!(decide(&Seen { free: Some(10.0), ..out }).people > 4.0);
+        assert_eq!(decide(&Seen { free: Some(10.0), ..out.clone() }).people.round(), 4.0);
+        // For the last one, too, there is somebody.
+        assert_eq!(decide(&Seen { free: Some(1.0), ..out }).people.round(), 1.0);
     }
 
     #[test]
@@ -247,7 +257,9 @@ mod tests {
         let end = Seen { bought: 900.0, places_bought: 1_980.0, held: 20.0, ..seen() };
         let end = Seen { free: Some(0.0), inside: 60.0, ..end };
         assert!(!end.tells());
-        assert!(decide(&end).enough_for < 1.0, "{:?}", decide(&end));
+        assert_eq!(decide(&end).people, 0.0, "{:?}", decide(&end));
+        // Nor does the little that may come back add up.
+        assert_eq!(decide(&Seen { inside: 0.0, ..end.clone() }).people, 0.0);
         // With places for all of them, it would tell something.
         assert!(Seen { free: Some(100.0), ..end }.tells());
         assert!(!Seen { free: None, ..seen() }.tells());
