@@ -1,8 +1,11 @@
 //! A buyer, over HTTP.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::shopper::patiently;
 
 /// An answer: its status and JSON body.
@@ -50,7 +53,7 @@ impl Buyer {
         // Connections are given up long before the server would close them.
         let http = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(std::time::Duration::from_secs(5))
+            .pool_idle_timeout(Duration::from_secs(5))
             .build();
         let mut buyer =
             Self { url: url.to_owned(), token: String::new(), http: http.expect("a client") };
@@ -136,6 +139,20 @@ impl Buyer {
         let page = order.body["payment"]["url"].as_str().expect("a page to pay at");
         let url = format!("{page}?wait=webhook");
         self.send(Method::POST, &url, None, Some(json!({"card": card}))).await
+    }
+
+    /// What the drawer holds once both sides agree: Redis follows a commit a moment later.
+    pub async fn drawer(&self, event: &str) -> Value {
+        let path = format!("/v1/events/{event}/drawer");
+        let started = Instant::now();
+        loop {
+            let drawer = patiently(|| self.get(&path)).await.expect(200).body;
+            if drawer["agree"] == true {
+                return drawer;
+            }
+            assert!(started.elapsed() < PATIENCE, "they never agree: {drawer}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The order as it stands; a busy server is asked again.
