@@ -184,9 +184,9 @@ pub fn share_out(people: f64, lanes: &[(f64, f64)]) -> Vec<f64> {
     let mut left = people;
     for _ in 0..lanes.len() {
         let hungry: Vec<usize> =
-            (0..lanes.len()).filter(|i| lanes[*i].1 - given[*i] > 1e-9).collect();
+            (0..lanes.len()).filter(|i| lanes[*i].1 - given[*i] > EPSILON).collect();
         let shares: f64 = hungry.iter().map(|i| lanes[*i].0).sum();
-        if left <= 1e-9 || shares <= 0.0 {
+        if left <= EPSILON || shares <= 0.0 {
             break;
         }
         let round = left;
