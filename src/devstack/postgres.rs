@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::cluster::{create_cluster, created_by, stop_stale};
 use super::error::{DevstackError, Result};
 use super::home::Home;
-use super::process::{POLL_INTERVAL, Running};
+use super::process::{POLL_INTERVAL, Running, start_repeatedly};
 use super::process::{free_port, last_words, log_length, log_since};
 use super::programs::{Kind, Program, find_or_fetch};
 use super::watchdog::Watchdog;
-use super::{DATABASE, Options, START_ATTEMPTS_MAX};
+use super::{DATABASE, Options};
 
 /// The cluster's superuser; its password is random.
 pub(super) const SUPERUSER: &str = "onsale";
@@ -80,22 +80,14 @@ impl PostgresServer {
         stop_stale(&cluster).await?;
         (options.progress)(&format!("starting Postgres {}", program.major));
         let started = Instant::now();
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let port = free_port()?;
-            match start_once(&program, home, (&password, port), options.durable, watchdog).await {
-                Ok(server) => {
-                    let elapsed = started.elapsed();
-                    (options.progress)(&format!("Postgres is ready after {elapsed:.2?}"));
-                    return Ok(server);
-                }
-                Err(error) if attempt >= START_ATTEMPTS_MAX || !is_bind_failure(&error) => {
-                    return Err(error);
-                }
-                Err(_) => {}
-            }
-        }
+        let start = async || {
+            let at = (password.as_str(), free_port()?);
+            start_once(&program, home, at, options.durable, watchdog).await
+        };
+        let server = start_repeatedly(is_bind_failure, start).await?;
+        let elapsed = started.elapsed();
+        (options.progress)(&format!("Postgres is ready after {elapsed:.2?}"));
+        Ok(server)
     }
 
     pub(super) async fn stop(&mut self) -> Result<()> {
@@ -116,21 +108,10 @@ impl PostgresServer {
         stop_stale(&self.home.cluster()).await?;
         let password = self.home.secret("postgres.password")?;
         let at = (password.as_str(), self.port);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match start_once(&self.program, &self.home, at, self.durable, watchdog).await {
-                Ok(server) => {
-                    *self = server;
-                    return Ok(());
-                }
-                Err(error) if attempt >= START_ATTEMPTS_MAX || !is_bind_failure(&error) => {
-                    return Err(error);
-                }
-                // A killed process lets go of its port a moment after it is gone.
-                Err(_) => sleep(POLL_INTERVAL * 10).await,
-            }
-        }
+        let start =
+            async || start_once(&self.program, &self.home, at, self.durable, watchdog).await;
+        *self = start_repeatedly(is_bind_failure, start).await?;
+        Ok(())
     }
 }
 

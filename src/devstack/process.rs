@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::START_ATTEMPTS_MAX;
 use super::error::{DevstackError, NOT_INSTALLED, Result, io_error};
 
 /// How often something awaited is looked at again.
@@ -191,6 +192,21 @@ pub(super) fn free_port() -> Result<u16> {
         what: "choosing a port".to_owned(),
         reason: format!("none of {PORT_ATTEMPTS_MAX} tried in {PORTS:?} was free"),
     })
+}
+
+/// Starts a server, and again if its port was taken: another may have come first, or the killed
+/// one before it lets go of the port a moment after it is gone.
+pub(super) async fn start_repeatedly<T>(
+    port_was_taken: fn(&DevstackError) -> bool,
+    mut start: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    for _ in 1..START_ATTEMPTS_MAX {
+        match Box::pin(start()).await {
+            Err(error) if port_was_taken(&error) => sleep(POLL_INTERVAL * 10).await,
+            outcome => return outcome,
+        }
+    }
+    Box::pin(start()).await
 }
 
 /// How long `log` is now; what a server writes from here on belongs to its next start.

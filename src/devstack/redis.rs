@@ -7,13 +7,13 @@ use rustix::process::Signal;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Options;
 use super::error::{DevstackError, Result};
 use super::home::Home;
-use super::process::{POLL_INTERVAL, Running};
+use super::process::{POLL_INTERVAL, Running, start_repeatedly};
 use super::process::{free_port, last_words, log_length, log_since, processes_in};
 use super::programs::{Kind, Program, find_or_fetch};
 use super::watchdog::Watchdog;
-use super::{Options, START_ATTEMPTS_MAX};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(2);
@@ -45,22 +45,15 @@ impl RedisServer {
         stop_stale(&directory).await?;
         (options.progress)(&format!("starting {} {}", name_of(&program), program.major));
         let started = Instant::now();
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
+        let start = async || {
             let port = free_port()?;
-            match start_on(&program, home, port, watchdog).await {
-                Ok((running, url)) => {
-                    let elapsed = started.elapsed();
-                    (options.progress)(&format!("Redis is ready after {elapsed:.2?}"));
-                    return Ok(Self { running, port, url, program, home: home.clone() });
-                }
-                Err(error) if attempt >= START_ATTEMPTS_MAX || !is_bind_failure(&error) => {
-                    return Err(error);
-                }
-                Err(_) => {}
-            }
-        }
+            let (running, url) = start_on(&program, home, port, watchdog).await?;
+            Ok((running, url, port))
+        };
+        let (running, url, port) = start_repeatedly(is_bind_failure, start).await?;
+        let elapsed = started.elapsed();
+        (options.progress)(&format!("Redis is ready after {elapsed:.2?}"));
+        Ok(Self { running, port, url, program, home: home.clone() })
     }
 
     /// Starts the server again on its port, with nothing in it.
@@ -68,21 +61,9 @@ impl RedisServer {
         if self.running.is_alive() {
             return Ok(());
         }
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match start_on(&self.program, &self.home, self.port, watchdog).await {
-                Ok((running, _)) => {
-                    self.running = running;
-                    return Ok(());
-                }
-                Err(error) if attempt >= START_ATTEMPTS_MAX || !is_bind_failure(&error) => {
-                    return Err(error);
-                }
-                // A killed process lets go of its port a moment after it is gone.
-                Err(_) => sleep(POLL_INTERVAL * 10).await,
-            }
-        }
+        let start = async || start_on(&self.program, &self.home, self.port, watchdog).await;
+        (self.running, _) = start_repeatedly(is_bind_failure, start).await?;
+        Ok(())
     }
 
     /// Ends the server as a power cut would.
