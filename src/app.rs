@@ -45,7 +45,7 @@ use crate::waiting_room::turn::Exchanger;
 use crate::workers::admit;
 
 /// Connections of the group commits: one that each keeps, and others for when one hangs.
-const COMMIT_CONNECTIONS: u32 = 8;
+const COMMIT_CONNECTIONS: u32 = 12;
 /// A pooled connection that was idle for so long is asked whether it lives before it is used.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// How long group commits wait for a connection: there are always others.
@@ -64,6 +64,8 @@ pub struct App {
     pub config: Config,
     /// Postgres, for everything but the group commits.
     pub pg: PgPool,
+    /// Postgres, for what workers write all the time, row by row and by key.
+    pub errands: Kept,
     /// Redis.
     pub redis: Arc<Redis>,
     /// What is for sale.
@@ -217,19 +219,19 @@ impl App {
         .context("Redis does not answer")?;
         let keyring = Keyring::new(&config.keys)?;
         let gateway = gateway(&config)?;
-        let mailer = mail::mailer(&config.mail, &pg)?;
         let catalog = Arc::new(Catalog::new(pg.clone(), config.redis.prefix.clone()));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (mirror, notes) = Mirror::new();
         let own = || Kept::new(commits.clone());
+        let mailer = mail::mailer(&config.mail, own)?;
         tokio::spawn(mirror::apply_notes(notes, own(), redis.clone(), catalog.clone()));
         let rooms = Arc::new(Rooms::new(pg.clone()));
         let (buyers, bought) = Buyers::new(rooms.clone());
-        tokio::spawn(passes::end_bought(bought, pg.clone()));
+        tokio::spawn(passes::end_bought(bought, own()));
         let claimer = Arc::new(Claimer { pg: own(), mirror: mirror.clone() });
         let reader = Arc::new(Reader { pg: own() });
         let usher = Arc::new(Usher { pg: commits.clone() });
-        let exchanger = Arc::new(Exchanger { pg: commits.clone() });
+        let exchanger = Arc::new(Exchanger { pg: own() });
         let settler = Arc::new(Settler { pg: own(), mirror, buyers });
         let (most, waiting) = (config.database.batch, config.database.batch_queue);
         let app = Arc::new_cyclic(|this| Self {
@@ -257,6 +259,7 @@ impl App {
             rebuilds: Semaphore::new((config.database.connections as usize / 4).max(1)),
             config,
             pg,
+            errands: own(),
             redis: redis.clone(),
             catalog: catalog.clone(),
             keyring,

@@ -89,9 +89,12 @@ fn setup(scenario: &Scenario, playing: &Playing) -> Setup {
 }
 
 fn room_section(door: &Door) -> String {
-    let mut text = String::new();
+    let mut text = "[waiting_room]\n".to_owned();
     if let Some([least, most]) = door.poll_s {
-        text.push_str(&format!("[waiting_room]\npoll_min_s = {least}\npoll_max_s = {most}\n"));
+        text.push_str(&format!("poll_min_s = {least}\npoll_max_s = {most}\n"));
+    }
+    if let Some(polls) = door.opening_polls_per_s {
+        text.push_str(&format!("opening_polls_per_s = {polls}\n"));
     }
     if door.proof_hashes > 0 {
         let (base, max) = (door.proof_hashes, door.proof_hashes.saturating_mul(8));

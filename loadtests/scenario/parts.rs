@@ -60,6 +60,9 @@ pub struct Door {
     /// Fewest seconds between two polls, and most, that visitors are told.
     #[serde(default)]
     pub poll_s: Option<[u32; 2]>,
+    /// First polls after the opening that the servers are told they can answer in a second.
+    #[serde(default)]
+    pub opening_polls_per_s: Option<u32>,
     /// A presale with a line of its own: opens at T-0, the general sale after it.
     pub presale: Option<Presale>,
 }

@@ -1,7 +1,8 @@
 //! Group commit without a timer: whatever queued while the last batch committed is the next one.
 //!
-//! A commit costs the same whether it carries one order or thirty. With little to do a batch is
-//! one order and nobody waits for company; under load batches grow by themselves.
+//! A commit costs almost the same whether it carries one order or thirty. With little to do a
+//! batch is one order and nobody waits for company; under load batches grow by themselves, and as
+//! there is a pause after each that had company, as long as it took, they grow to twice as much.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
@@ -30,6 +31,9 @@ pub trait Commit: Send + Sync + 'static {
 
 /// How long a commit may take, its connection included. After it the commit may still happen.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// The longest pause between two batches.
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// A commit's answer, or an error once it has taken too long: behind a commit that waits for ever
 /// all others of the process would wait too.
@@ -127,12 +131,16 @@ async fn collect<C: Commit>(
         metrics::histogram!("onsale_batch_size", "batch" => name)
             .record(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
         let started = std::time::Instant::now();
+        let company = jobs.len() > 1;
         let outcomes = committer.commit(jobs).await;
         metrics::histogram!("onsale_commit_seconds", "batch" => name)
             .record(started.elapsed().as_secs_f64());
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
             // Whoever asked may be gone; the commit stands all the same.
             drop(answer.send(outcome));
+        }
+        if company && later.is_empty() && queue.len() < most {
+            tokio::time::sleep(started.elapsed().min(LONGEST_PAUSE)).await;
         }
     }
 }

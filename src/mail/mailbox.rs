@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Mail, Mailer, NotSent};
 use crate::db::batch::{Batcher, Commit, Job, answered};
+use crate::db::kept::Kept as Connection;
 
 /// Mails that are kept; older ones go.
 pub const MAX_MAILS: i64 = 1_000;
@@ -59,7 +60,7 @@ impl Job for Letter {
 
 /// Keeps mails that come together in one commit.
 struct Keeper {
-    pg: PgPool,
+    pg: Connection,
 }
 
 impl Commit for Keeper {
@@ -86,6 +87,7 @@ impl Keeper {
             letters.iter().map(|letter| of(letter).clone()).collect()
         };
         let messages: Vec<Vec<u8>> = letters.iter().map(|letter| letter.message.clone()).collect();
+        let mut pg = self.pg.take().await?;
         let ids = sqlx::query_scalar!(
             "INSERT INTO mailbox (order_id, kind, recipient, subject, body, message)
              SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
@@ -98,8 +100,9 @@ impl Keeper {
             &text(|letter| &letter.body),
             &messages
         )
-        .fetch_all(&self.pg)
-        .await?;
+        .fetch_all(&mut *pg)
+        .await;
+        let ids = pg.give_back(ids)?;
         // Not with each mail: all processes would look for the same rows.
         if let Some(id) = ids.into_iter().find(|id| id % TRIM_EVERY == 0) {
             self.trim(id - MAX_MAILS).await;
@@ -110,14 +113,18 @@ impl Keeper {
     /// Lets mails go up to this one. The others are kept all the same if that fails.
     async fn trim(&self, last: i64) {
         // Who waited for another's rows could wait in a circle.
-        let trimmed = sqlx::query!(
-            "DELETE FROM mailbox WHERE id IN (
-                 SELECT id FROM mailbox WHERE id <= $1 FOR UPDATE SKIP LOCKED)",
-            last
-        )
-        .execute(&self.pg)
-        .await;
-        if let Err(error) = trimmed {
+        let trimmed = async {
+            let mut pg = self.pg.take().await?;
+            let done = sqlx::query!(
+                "DELETE FROM mailbox WHERE id IN (
+                     SELECT id FROM mailbox WHERE id <= $1 FOR UPDATE SKIP LOCKED)",
+                last
+            )
+            .execute(&mut *pg)
+            .await;
+            pg.give_back(done)
+        };
+        if let Err(error) = trimmed.await {
             tracing::warn!(%error, "old mails stay in the mailbox");
         }
     }
@@ -126,7 +133,7 @@ impl Keeper {
 impl Mailbox {
     /// An empty one, or what was in it before.
     #[must_use]
-    pub fn new(pg: PgPool) -> Self {
+    pub fn new(pg: Connection) -> Self {
         let keeper = Arc::new(Keeper { pg });
         Self { keeper: Batcher::start("mailbox", keeper, AT_ONCE, WAITING) }
     }

@@ -25,7 +25,6 @@ use futures::future::BoxFuture;
 use lettre::message::Mailbox as Correspondent;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Message, MultiPart};
-use sqlx::PgPool;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -33,6 +32,7 @@ use self::letter::Letter;
 use self::mailbox::Mailbox;
 use self::smtp::Smtp;
 use crate::config;
+use crate::db::kept::Kept;
 use crate::ids::OrderId;
 use crate::orders::OrderStatus;
 
@@ -213,10 +213,10 @@ pub fn check(config: &config::Mail) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// See [`check`].
-pub fn mailer(config: &config::Mail, pg: &PgPool) -> anyhow::Result<Arc<dyn Mailer>> {
+pub fn mailer(config: &config::Mail, pg: impl FnOnce() -> Kept) -> anyhow::Result<Arc<dyn Mailer>> {
     check(config)?;
     if config.smtp_url.is_empty() {
-        return Ok(Arc::new(Mailbox::new(pg.clone())));
+        return Ok(Arc::new(Mailbox::new(pg())));
     }
     Ok(Arc::new(Smtp::new(&config.smtp_url, &config.smtp_authorities)?))
 }

@@ -61,13 +61,19 @@ pub async fn run_once(app: &App) -> sqlx::Result<bool> {
     )
     .fetch_all(&app.pg)
     .await?;
+    if rows.is_empty() {
+        return Ok(false);
+    }
     let full = rows.len() == usize::try_from(ROWS).unwrap_or(usize::MAX);
+    let all: Vec<Uuid> = rows.iter().flat_map(|row| row.orders.iter().copied()).collect();
+    let unfinished = store::unfinished(&app.pg, &all).await?;
+    let mut done = Vec::with_capacity(rows.len());
     for row in rows {
-        let (left, at) = drive_all(app, &row.orders).await;
+        let orders: Vec<Uuid> =
+            row.orders.into_iter().filter(|order| unfinished.contains(order)).collect();
+        let (left, at) = drive_all(app, &orders).await;
         if left.is_empty() {
-            sqlx::query!("DELETE FROM payment_deadlines WHERE id = $1", row.id)
-                .execute(&app.pg)
-                .await?;
+            done.push(row.id);
         } else {
             sqlx::query!(
                 "UPDATE payment_deadlines SET orders = $2,
@@ -81,6 +87,11 @@ pub async fn run_once(app: &App) -> sqlx::Result<bool> {
             .execute(&app.pg)
             .await?;
         }
+    }
+    if !done.is_empty() {
+        sqlx::query!("DELETE FROM payment_deadlines WHERE id = ANY ($1)", &done)
+            .execute(&app.pg)
+            .await?;
     }
     Ok(full)
 }

@@ -1,5 +1,7 @@
 //! Reading orders, and small notes on them.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use serde::Deserialize;
@@ -85,6 +87,24 @@ pub async fn many(pg: impl sqlx::PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<V
     .fetch_all(pg)
     .await?;
     rows.into_iter().map(Order::try_from).collect()
+}
+
+/// Those of these orders that somebody still has to bring to their end.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn unfinished(
+    pg: impl sqlx::PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<HashSet<Uuid>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM orders
+         WHERE id = ANY ($1) AND status IN ('open', 'cancelling', 'late')",
+        ids
+    )
+    .fetch_all(pg)
+    .await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// These orders with all that belongs to them, in no particular order; missing ones are left out.

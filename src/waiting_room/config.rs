@@ -18,6 +18,10 @@ pub struct WaitingRoom {
     pub poll_min_s: u32,
     /// See above.
     pub poll_max_s: u32,
+    /// First polls after an opening that all processes together answer in a second, beside the
+    /// shopping that begins then: everybody who waits is told to come within as many seconds as
+    /// that takes. Whoever is called before having polled has lost nothing but these seconds.
+    pub opening_polls_per_s: u32,
     /// Checkouts that take longer slow the admission down, in milliseconds.
     pub slow_checkout_ms: u64,
     /// Where beacons are fetched, with `{round}` in it, such as
@@ -41,6 +45,7 @@ impl WaitingRoom {
             self.poll_min_s >= 1 && self.poll_min_s <= self.poll_max_s,
             "waiting_room.poll_min_s: at least 1, and not more than poll_max_s",
         );
+        check(self.opening_polls_per_s >= 1, "waiting_room.opening_polls_per_s: at least 1");
         check(
             self.beacon_url.is_empty() || self.beacon_url.contains("{round}"),
             "waiting_room.beacon_url: needs {round}",
@@ -60,6 +65,7 @@ impl Default for WaitingRoom {
             reserve: 1_000,
             poll_min_s: 2,
             poll_max_s: 30,
+            opening_polls_per_s: 10_000,
             slow_checkout_ms: 1_000,
             beacon_url: String::new(),
             beacon_within_ms: 5_000,

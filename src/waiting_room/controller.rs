@@ -125,11 +125,14 @@ pub struct Decision {
     pub enough_for: f64,
 }
 
-/// The share of the called who come: what was seen, with what was assumed as a counterweight.
+/// The share of the called who come: what was seen, with what was assumed as a counterweight. Who
+/// may still come counts once it shows that more come than was thought.
 #[must_use]
 pub fn show_rate(seen: &Seen) -> f64 {
-    let came = seen.over_came + SHOW_RATE * SHOW_WEIGHT;
-    (came / (seen.over_called + SHOW_WEIGHT)).clamp(SHOW_LEAST, 1.0)
+    let of = |came: f64, called: f64| (came + SHOW_RATE * SHOW_WEIGHT) / (called + SHOW_WEIGHT);
+    let over = of(seen.over_came, seen.over_called);
+    let so_far = of(seen.over_came + seen.open_came, seen.over_called + seen.open_called);
+    over.max(so_far).clamp(SHOW_LEAST, 1.0)
 }
 
 /// Decides.
@@ -352,6 +355,12 @@ mod tests {
         assert!((decide(&half).people - 100.0).abs() < 1.0);
         let nobody = Seen { over_called: 1e6, over_came: 0.0, ..seen() };
         assert_eq!(decide(&nobody).show_rate, SHOW_LEAST);
+        // As soon as more come than is assumed, that is known.
+        let start = Seen { over_called: 0.0, over_came: 0.0, ..seen() };
+        let at_once = Seen { open_called: 1_000.0, open_came: 980.0, ..start.clone() };
+        assert!(decide(&at_once).show_rate > 0.97);
+        let on_their_way = Seen { open_called: 1_000.0, open_came: 100.0, ..start };
+        assert_eq!(decide(&on_their_way).show_rate, SHOW_RATE);
         // Those on their way count as inside.
         let coming = Seen { open_called: 990.0, open_came: 0.0, ..seen() };
         assert_eq!(decide(&coming).people.round(), 10.0);

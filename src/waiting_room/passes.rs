@@ -15,6 +15,7 @@ use super::token::Pass;
 use super::{LaneKind, RoomState};
 use crate::app::App;
 use crate::catalog::cache::Sale;
+use crate::db::kept::Kept;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId};
 
@@ -26,6 +27,8 @@ const OVERLAP_S: f64 = 5.0;
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 /// Orders that may wait to end their passes; what is dropped ends by time.
 const MAX_WAITING: usize = 10_000;
+/// How long orders are collected for the next statement.
+const COLLECT_FOR: Duration = Duration::from_millis(50);
 /// Orders in one statement.
 const CHUNK: usize = 500;
 
@@ -195,22 +198,29 @@ impl Buyers {
 }
 
 /// Ends passes with their purchase, until the process ends.
-pub async fn end_bought(mut paid: mpsc::Receiver<Uuid>, pg: PgPool) {
+pub async fn end_bought(mut paid: mpsc::Receiver<Uuid>, pg: Kept) {
     let mut orders = Vec::new();
     while paid.recv_many(&mut orders, CHUNK).await > 0 {
-        let ended = sqlx::query!(
-            "UPDATE passes p SET ended_at = now(), reason = 'bought',
-                    places = cardinality(o.places)
-             FROM orders o
-             WHERE o.id = ANY ($1) AND p.id = (o.details ->> 'pass')::uuid AND p.ended_at IS NULL",
-            &orders
-        )
-        .execute(&pg);
+        let ended = async {
+            let mut pg = pg.take().await?;
+            let ended = sqlx::query!(
+                "UPDATE passes p SET ended_at = now(), reason = 'bought',
+                        places = cardinality(o.places)
+                 FROM orders o WHERE o.id = ANY ($1) AND p.id = (o.details ->> 'pass')::uuid
+                   AND p.ended_at IS NULL",
+                &orders
+            )
+            .execute(&mut *pg)
+            .await;
+            pg.give_back(ended)
+        };
         match tokio::time::timeout(FOLLOW_WITHIN, ended).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "passes of buyers end by time"),
             Err(late) => tracing::warn!(%late, "passes of buyers end by time"),
         }
         orders.clear();
+        // Nobody waits for this: it may as well be done for several at a time.
+        tokio::time::sleep(COLLECT_FOR).await;
     }
 }

@@ -10,10 +10,8 @@ use super::config::WaitingRoom;
 use super::token::QueueToken;
 use super::{Lane, Phase, Room, RoomState, Turn};
 
-/// Visitors whose first poll after the opening a process answers in a second: they are spread
-/// accordingly, in so many seconds at most.
-const OPENING_PER_S: f64 = 20_000.0;
-const OPENING_SPREAD_S: f64 = 10.0;
+/// First polls after an opening are spread over at most so many seconds.
+const OPENING_SPREAD_S: f64 = 30.0;
 /// Polls of those who have nothing to wait for soon, in seconds.
 const IDLE_POLL_S: f64 = 15.0;
 const CLOSED_POLL_S: f64 = 60.0;
@@ -209,7 +207,8 @@ fn poll_after(
         Standing::Paused | Standing::SoldOut | Standing::SecondChance => jitter(IDLE_POLL_S),
         // Whoever can, is told to come back right after the opening, but not all at once.
         Standing::PreQueue | Standing::Drawing if until_open < max => {
-            let spread = (lane.joined as f64 / OPENING_PER_S).clamp(0.5, OPENING_SPREAD_S);
+            let per_s = f64::from(bounds.opening_polls_per_s);
+            let spread = (lane.joined as f64 / per_s).clamp(0.5, OPENING_SPREAD_S);
             until_open.max(min) + rng.random_range(0.0..spread)
         }
         Standing::PreQueue | Standing::Drawing => jitter((until_open / 4.0).clamp(min, max)),

@@ -9,6 +9,7 @@ use super::token::{Pass, QueueToken};
 use super::{Room, RoomState, Turn, poll};
 use crate::app::App;
 use crate::db::batch::{Commit, Job, answered};
+use crate::db::kept::Kept;
 use crate::http::limits;
 use crate::http::problem::{Code, Problem};
 use crate::ids::AccountId;
@@ -49,8 +50,8 @@ pub enum Exchanged {
 
 /// Exchanges turns in batches.
 pub struct Exchanger {
-    /// Of the group commits.
-    pub pg: PgPool,
+    /// A connection for these commits alone.
+    pub pg: Kept,
 }
 
 impl Commit for Exchanger {
@@ -73,13 +74,14 @@ impl Commit for Exchanger {
     }
 }
 
-async fn exchange(pg: &PgPool, jobs: &[TurnJob]) -> sqlx::Result<Vec<(usize, Exchanged)>> {
+async fn exchange(pg: &Kept, jobs: &[TurnJob]) -> sqlx::Result<Vec<(usize, Exchanged)>> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
     let events: Vec<Uuid> = jobs.iter().map(|job| job.token.event.0).collect();
     let lanes: Vec<i16> = jobs.iter().map(|job| job.token.lane).collect();
     let subjects: Vec<Uuid> = jobs.iter().map(|job| job.token.subject.0).collect();
     let places: Vec<i64> = jobs.iter().map(|job| job.place).collect();
     let seconds: Vec<i32> = jobs.iter().map(|job| job.seconds).collect();
+    let mut pg = pg.take().await?;
     let rows = sqlx::query!(
         r#"SELECT job AS "job!", outcome AS "outcome!", id AS "id!",
                   (extract(epoch FROM expires_at) * 1000)::bigint AS "until_ms!"
@@ -91,8 +93,9 @@ async fn exchange(pg: &PgPool, jobs: &[TurnJob]) -> sqlx::Result<Vec<(usize, Exc
         &places,
         &seconds
     )
-    .fetch_all(pg)
-    .await?;
+    .fetch_all(&mut *pg)
+    .await;
+    let rows = pg.give_back(rows)?;
     let outcome = |word: &str, id, until_ms| match word {
         "issued" => Exchanged::Pass(id, until_ms),
         "inside" => Exchanged::Inside(id, until_ms),

@@ -14,9 +14,9 @@ use crate::words::Language;
 /// Commits that one look fans out.
 const ROWS: i64 = 50;
 /// Mails that one look sends.
-const MAILS: i64 = 32;
+const MAILS: i64 = 128;
 /// Mails under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// Seconds for which a mail is nobody else's: longer than a whole look takes at its slowest. A
 /// mail whose process died is sent again after it.
 const LEASE_S: f64 = 330.0;
@@ -54,36 +54,59 @@ enum Outcome {
 /// # Errors
 /// If Postgres fails. A mail that doesn't leave is tried again later.
 pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
-    let fanned_out = fan_out(app).await?;
-    let sent = send_due(app).await?;
-    Ok(fanned_out || sent)
+    let (all_told, mut due) = fan_out(app).await?;
+    let room = MAILS - i64::try_from(due.len()).unwrap_or(MAILS);
+    if room > 0 {
+        due.extend(lease(app, room).await?);
+    }
+    let full = due.len() >= usize::try_from(MAILS).unwrap_or(usize::MAX);
+    let all_sent = send(app, due).await?;
+    Ok(!all_told || full && all_sent)
 }
 
-/// One mail per order and kind, however often it is told.
-async fn fan_out(app: &App) -> Result<bool, sqlx::Error> {
-    let rows = sqlx::query_scalar!(
+/// One mail per order and kind, however often it is told. The new mails come leased; those that
+/// are more than one look sends are due at once. True if everything was told.
+async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
+    let mut pg = app.errands.take().await?;
+    let rows = sqlx::query!(
         r#"WITH due AS MATERIALIZED (
                SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
            ), told AS (
                DELETE FROM outbox b USING due WHERE b.id = due.id RETURNING b.kind, b.orders
-           ), added AS (
-               INSERT INTO mails (order_id, kind)
-               SELECT o.id, t.kind
+           ), new AS (
+               SELECT o.id, t.kind, o.details ->> 'locale' AS locale,
+                      row_number() OVER () <= $2 AS leased
                FROM told t CROSS JOIN unnest(t.orders) AS u (id) JOIN orders o ON o.id = u.id
                WHERE o.email IS NOT NULL
-               ON CONFLICT DO NOTHING
+           ), added AS (
+               INSERT INTO mails (order_id, kind, tries, due_at)
+               SELECT id, kind, leased::integer,
+                      now() + CASE WHEN leased THEN make_interval(secs => $3)
+                                   ELSE interval '0' END
+               FROM new
+               ON CONFLICT DO NOTHING RETURNING order_id, kind, tries
            )
-           SELECT count(*) AS "rows!" FROM told"#,
-        ROWS
+           SELECT n.told AS "told!", a.order_id AS "order?", a.kind AS "kind?", a.tries AS "tries?",
+                  (SELECT locale FROM new WHERE new.id = a.order_id LIMIT 1) AS locale
+           FROM (SELECT count(*) AS told FROM told) n LEFT JOIN added a ON a.tries > 0"#,
+        ROWS,
+        MAILS,
+        LEASE_S
     )
-    .fetch_one(&app.pg)
-    .await?;
-    Ok(rows == ROWS)
+    .fetch_all(&mut *pg)
+    .await;
+    let rows = pg.give_back(rows)?;
+    let all_told = rows.first().is_none_or(|row| row.told < ROWS);
+    let due = rows.into_iter().filter_map(|row| {
+        let (order, kind, tries) = (row.order?, row.kind?, row.tries?);
+        Some(Due { order, kind, tries, locale: row.locale })
+    });
+    Ok((all_told, due.collect()))
 }
 
-async fn send_due(app: &App) -> Result<bool, sqlx::Error> {
-    // Leased first: no transaction is open while a relay is talked to. The rows are named by where
-    // they are: a planner without statistics, as at every new sale, would join whole tables.
+/// Mails whose time has come (again), leased: no transaction is open while a relay is talked to.
+async fn lease(app: &App, most: i64) -> Result<Vec<Due>, sqlx::Error> {
+    let mut pg = app.errands.take().await?;
     let due = sqlx::query_as!(
         Due,
         r#"UPDATE mails m SET tries = m.tries + 1, due_at = now() + make_interval(secs => $2)
@@ -93,16 +116,24 @@ async fn send_due(app: &App) -> Result<bool, sqlx::Error> {
            RETURNING m.order_id AS "order!", m.kind AS "kind!", m.tries AS "tries!",
                      (SELECT o.details ->> 'locale' FROM orders o
                       WHERE o.id = m.order_id) AS locale"#,
-        MAILS,
+        most,
         LEASE_S
     )
-    .fetch_all(&app.pg)
-    .await?;
-    let full = due.len() == usize::try_from(MAILS).unwrap_or(usize::MAX);
+    .fetch_all(&mut *pg)
+    .await;
+    pg.give_back(due)
+}
+
+/// Sends them. True if none of them has to wait.
+async fn send(app: &App, due: Vec<Due>) -> Result<bool, sqlx::Error> {
+    if due.is_empty() {
+        return Ok(true);
+    }
     let ids: Vec<Uuid> = due.iter().map(|due| due.order).collect();
-    let orders = store::many(&app.pg, &ids).await?;
+    let mut pg = app.errands.take().await?;
+    let orders = store::many(&mut *pg, &ids).await;
     let orders: HashMap<Uuid, Order> =
-        orders.into_iter().map(|order| (order.id.0, order)).collect();
+        pg.give_back(orders)?.into_iter().map(|order| (order.id.0, order)).collect();
     let orders = &orders;
     let mut tries = stream::iter(due)
         .map(|due| async move {
@@ -125,7 +156,7 @@ async fn send_due(app: &App) -> Result<bool, sqlx::Error> {
     if let Some(why) = waiting.last() {
         tracing::warn!(mails = waiting.len(), why, "mails have to wait");
     }
-    failure.map_or(Ok(full && waiting.is_empty()), Err)
+    failure.map_or(Ok(waiting.is_empty()), Err)
 }
 
 async fn attempt(app: &App, due: &Due, order: Option<&Order>) -> Outcome {
@@ -169,14 +200,17 @@ async fn note(app: &App, tried: &[(Due, Outcome)]) -> Result<(), sqlx::Error> {
     for (due, outcome) in tried {
         notes.add(due, outcome);
     }
-    sqlx::query!(
+    let mut pg = app.errands.take().await?;
+    // Not `sent_at IS NULL`, or all mails that are due would be looked through for these.
+    let noted = sqlx::query!(
         "UPDATE mails m SET sent_at = CASE WHEN n.sent THEN now() END, problem = n.problem,
                 tries = m.tries - n.uncounted,
                 due_at = CASE WHEN n.wait_s = 'infinity'::float8 THEN 'infinity'::timestamptz
                               ELSE now() + make_interval(secs => n.wait_s) END
          FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::float8[], $5::int[], $6::text[])
               AS n (order_id, kind, sent, wait_s, uncounted, problem)
-         WHERE m.order_id = n.order_id AND m.kind = n.kind AND m.sent_at IS NULL",
+         WHERE m.order_id = n.order_id AND m.kind = n.kind
+           AND coalesce(m.sent_at, 'infinity') = 'infinity'",
         &notes.order,
         &notes.kind,
         &notes.sent,
@@ -184,9 +218,9 @@ async fn note(app: &App, tried: &[(Due, Outcome)]) -> Result<(), sqlx::Error> {
         &notes.uncounted,
         &notes.problem as &[Option<String>]
     )
-    .execute(&app.pg)
-    .await?;
-    Ok(())
+    .execute(&mut *pg)
+    .await;
+    pg.give_back(noted).map(drop)
 }
 
 /// What became of tries, by column.

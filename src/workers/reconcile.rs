@@ -79,6 +79,7 @@ async fn read_list(app: &App) -> Result<(), Problem> {
         let references: Vec<String> =
             charged.iter().map(|intent| intent.reference.clone()).collect();
         // Most are known: one query finds those that are not.
+        let mut pg = app.errands.take().await?;
         let known = sqlx::query_scalar!(
             r#"SELECT a.reference AS "reference!" FROM attempts a
                WHERE a.provider = $1 AND a.reference = ANY ($2) AND a.status = 'succeeded'
@@ -88,9 +89,9 @@ async fn read_list(app: &App) -> Result<(), Problem> {
             app.gateway.name(),
             &references
         )
-        .fetch_all(&app.pg)
-        .await?;
-        let known: std::collections::HashSet<String> = known.into_iter().collect();
+        .fetch_all(&mut *pg)
+        .await;
+        let known: std::collections::HashSet<String> = pg.give_back(known)?.into_iter().collect();
         for intent in charged.iter().filter(|intent| !known.contains(&intent.reference)) {
             tracing::info!(reference = intent.reference, "a payment that no webhook told of");
             settle::take_intent(app, None, intent).await?;

@@ -61,7 +61,11 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     };
     let underway = match app.limits.in_flight.begin(class) {
         Ok(underway) => underway,
-        Err(problem) => return refused(&app, reader.as_ref(), problem),
+        Err(problem) => {
+            drop(request);
+            app.limits.in_flight.pause().await;
+            return refused(&app, reader.as_ref(), problem);
+        }
     };
     let mut response = next.run(request).await;
     drop(underway);
@@ -77,10 +81,16 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
 pub async fn admit_poll(app: &App, request: Request, next: Next) -> Response {
     let client = Client::of(app, request.extensions(), request.headers());
     let session = session(request.headers());
-    let checked = app.limits.check_class(Class::Wait.limits(), client, session);
-    match checked.and_then(|_| app.limits.in_flight.begin(Class::Wait)) {
+    if let Err(problem) = app.limits.check_class(Class::Wait.limits(), client, session) {
+        return problem.into_response();
+    }
+    match app.limits.in_flight.begin(Class::Wait) {
         Ok(_underway) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            drop(request);
+            app.limits.in_flight.pause().await;
+            problem.into_response()
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Load shedding: how many requests of each class a process works on at once.
 //!
-//! Whatever is over its bound is refused at once; nothing queues here. A class has its own bound,
+//! Whatever is over its bound is refused; nothing queues here. The refusal is decided at once and
+//! given after a pause: whoever asks again on the same connection as soon as there is an answer
+//! would otherwise take the time of those who are served. A class has its own bound,
 //! so that a step that hangs fills only its own, and a ceiling on all requests together that is
 //! lower for lower classes, so that the higher ones find room when everything is slow:
 //!
@@ -12,6 +14,9 @@
 //! | all others | 1/2 of it |
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::class::Class;
 use super::config::InFlightLimits;
@@ -19,11 +24,15 @@ use crate::http::problem::{Code, Problem};
 
 /// Seconds after which whoever was shed may ask again.
 const RETRY_S: u32 = 2;
+/// How long a refusal waits, and most that do: beyond them it is given at once.
+const PAUSE: Duration = Duration::from_millis(500);
+const MOST_PAUSING: usize = 10_000;
 
 /// Requests under way.
 pub struct InFlight {
     classes: [Bounded; Class::ALL.len()],
     all: AtomicUsize,
+    pausing: Semaphore,
 }
 
 struct Bounded {
@@ -55,7 +64,11 @@ impl InFlight {
             };
             Bounded { now: AtomicUsize::new(0), most, most_of_all }
         };
-        Self { classes: Class::ALL.map(bounded), all: AtomicUsize::new(0) }
+        Self {
+            classes: Class::ALL.map(bounded),
+            all: AtomicUsize::new(0),
+            pausing: Semaphore::new(MOST_PAUSING),
+        }
     }
 
     /// Begins a request, until what is returned is dropped.
@@ -75,6 +88,13 @@ impl InFlight {
         drop(underway);
         metrics::counter!("onsale_shed_total", "class" => class.name()).increment(1);
         Err(Problem::new(Code::Overloaded).retry_after(RETRY_S))
+    }
+
+    /// Waits before a refusal. What the request brought should be dropped by then.
+    pub async fn pause(&self) {
+        if let Ok(_pausing) = self.pausing.try_acquire() {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// How many requests of a class are under way.
