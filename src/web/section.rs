@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::ask::AskForm;
 use super::choose::{CurrencyForm, Entered, fresh_key};
 use super::door::Door;
 use super::event::{Head, find};
@@ -17,7 +18,8 @@ use super::page::{Fields, Oops, see_other, show};
 use super::refusals::Advice;
 use super::seats::{LevelKey, Row, SeatMap};
 use super::session::Visitor;
-use super::{sign_in, words};
+use super::view::View;
+use super::{chart, sign_in, words};
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, Section};
@@ -34,6 +36,8 @@ pub struct Refusal {
     pub advice: Advice,
     /// The problem's code.
     pub code: Code,
+    /// What may be asked for instead.
+    pub ask: Option<AskForm>,
 }
 
 /// A price type besides the first.
@@ -55,6 +59,7 @@ struct SectionPage {
     name: String,
     area: bool,
     free: Option<u32>,
+    view: Option<View>,
     rows: Vec<Row>,
     levels: Vec<LevelKey>,
     signs: Vec<(&'static str, String)>,
@@ -63,6 +68,7 @@ struct SectionPage {
     form: Entered,
     key: String,
     alert: Option<Advice>,
+    ask: Option<AskForm>,
     others: Vec<i32>,
     grip: Option<Grip>,
     door: Door,
@@ -116,14 +122,19 @@ pub async fn render(
         .iter()
         .filter_map(|offer| offers::row(listing, &of_area, offer, fields, app.now()))
         .collect();
+    let packed = chart::packed(app, sale).await.ok();
+    let view = packed.and_then(|packed| View::of_section(listing, &packed.hall, section));
     let taken = refusal.as_ref().filter(|refusal| refusal.code == Code::PlacesTaken);
     let chosen = fields.all("place").filter_map(|place| place.parse().ok());
+    let others = if taken.is_some() { chosen.collect() } else { Vec::new() };
+    let (alert, ask) = refusal.map_or((None, None), |refusal| (Some(refusal.advice), refusal.ask));
     let page = SectionPage {
         head: Head::new(app, listing, &free),
         code: section.code.clone(),
         name: section.name.clone(),
         area: section.area,
         free: free.section(&section.code),
+        view,
         reduced: reduced(app, listing, &level_numbers, fields),
         rows: map.rows,
         levels: map.levels,
@@ -132,8 +143,9 @@ pub async fn render(
         form: Entered::new(listing, fields),
         key,
         // Asked for once more, with leave to hold their equals.
-        others: if taken.is_some() { chosen.collect() } else { Vec::new() },
-        alert: refusal.map(|refusal| refusal.advice),
+        others,
+        alert,
+        ask,
         grip: hold::grip(app, sale, visitor).await,
         door: Door::of(app, sale, visitor).await,
         currency: CurrencyForm::new(listing),
