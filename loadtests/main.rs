@@ -4,6 +4,7 @@
 mod attack;
 mod bench;
 mod bots;
+mod rehearse;
 mod rig;
 mod run;
 mod scenario;
@@ -32,7 +33,7 @@ use self::verdict::compare::compare;
 use self::verdict::html;
 use self::verdict::report::Facts;
 use self::verdict::shards::{Part, merge};
-use self::verdict::summary::VERSION;
+use self::verdict::summary::{Summary, VERSION};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,6 +53,8 @@ struct Arguments {
 enum Command {
     /// Plays a scenario.
     Run(RunOptions),
+    /// Plays a scenario at a running deployment, with a shadow of one of its events.
+    Rehearse(RehearseOptions),
     /// Lists the scenarios that come with the program.
     Scenarios {
         /// Prints this one's text, to begin one's own with.
@@ -111,6 +114,23 @@ struct RunOptions {
     output: Output,
 }
 
+/// How a scenario is played at a deployment.
+#[derive(Args)]
+struct RehearseOptions {
+    /// One of `surge scenarios`, or a file.
+    scenario: String,
+    #[command(flatten)]
+    target: rehearse::Target,
+    /// Another seed than the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Another number of visitors than the scenario's.
+    #[arg(long)]
+    visitors: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+}
+
 /// Where everything goes.
 #[derive(Args)]
 struct Output {
@@ -166,6 +186,15 @@ async fn dispatch(arguments: Arguments) -> Result<bool> {
             scenario.check()?;
             Box::pin(play(scenario, options.shards, options.output)).await
         }
+        Command::Rehearse(options) => {
+            let mut scenario = Scenario::find(&options.scenario)?;
+            scenario.seed = options.seed.unwrap_or(scenario.seed);
+            scenario.arrivals.visitors = options.visitors.unwrap_or(scenario.arrivals.visitors);
+            scenario.check()?;
+            let playing = playing(shards::Options::default(), &options.output)?;
+            let summary = Box::pin(rehearse::play(scenario, &options.target, &playing)).await?;
+            conclude(&summary, &options.output)
+        }
         Command::Scenarios { name } => scenarios(name.as_deref()),
         Command::Report { summaries, html, json } => {
             let html = html.unwrap_or_else(|| summaries[0].with_extension("html"));
@@ -187,14 +216,18 @@ async fn dispatch(arguments: Arguments) -> Result<bool> {
 }
 
 async fn play(scenario: Scenario, shards: shards::Options, output: Output) -> Result<bool> {
-    let playing = playing(shards, &output)?;
-    let summary = run::play(scenario, &playing).await?;
+    let summary = run::play(scenario, &playing(shards, &output)?).await?;
+    conclude(&summary, &output)
+}
+
+/// Says how it went, wherever it was asked for.
+fn conclude(summary: &Summary, output: &Output) -> Result<bool> {
     println!("{summary}");
     if let Some(path) = &output.json {
-        write(path, &serde_json::to_string_pretty(&summary)?)?;
+        write(path, &serde_json::to_string_pretty(summary)?)?;
     }
     if let Some(path) = &output.html {
-        write(path, &html::page(&summary))?;
+        write(path, &html::page(summary))?;
     }
     Ok(summary.passed)
 }

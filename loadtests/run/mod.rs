@@ -148,6 +148,7 @@ async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Resul
         begun,
         opens: begun + breath + Duration::from_secs_f64(scenario.lead_s()),
         shard: playing.shards.shard,
+        abroad: None,
     };
     let crowd = Crowd::gather(scenario, site).await?;
     let (pg, event) = (rig.shop.pg.clone(), rig.shop.event);

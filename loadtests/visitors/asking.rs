@@ -148,15 +148,21 @@ impl Visitor {
         path: &str,
         ask: Ask<'_>,
     ) -> Result<Answer, WireError> {
+        let crowd = self.crowd.clone();
+        let played = crowd.abroad.as_ref().map(|abroad| {
+            let [a, b, c] = self.persona.address(self.number);
+            format!("{} 10.{a}.{b}.{c}", abroad.tag)
+        });
+        let ask = Ask { played: played.as_deref(), ..ask };
         if let Some(elsewhere) = to {
             return elsewhere.ask(path, ask).await;
         }
-        let crowd = self.crowd.clone();
         let from = self.address();
         let [a, b, c] = self.persona.address(self.number);
         let client = format!("10.{a}.{b}.{c}");
-        // Only loopback has an address for everybody.
+        // Only loopback has an address for everybody; a deployment has its own proxies.
         let named = self.reach == Reach::Shared || !crowd.is_on_loopback;
+        let named = named && crowd.abroad.is_none();
         let ask = Ask { forwarded: named.then_some(&*client), ..ask };
         let server = |at: u64| {
             let count = crowd.servers.len();

@@ -35,12 +35,13 @@ pub const PRESALE: &str = "members";
 pub const MEMBERS_CODE: &str = "CLUB-2026";
 /// Connections to the payment sandbox at most.
 const TO_SANDBOX: usize = 256;
+/// At a deployment nobody has told the servers to keep connections longer than they do.
+const ABROAD_IDLE: Duration = Duration::from_secs(20);
 /// Most connections of the crowd's own are kept so long without use; servers are told to keep
 /// them longer.
 const OWN_IDLE: Duration = Duration::from_secs(110);
 
 /// Where the visitors of a generator come, and when.
-#[derive(Clone, Debug)]
 pub struct Site {
     /// The shop's servers.
     pub servers: Vec<SocketAddr>,
@@ -52,6 +53,8 @@ pub struct Site {
     pub opens: Instant,
     /// Which of the visitors come from here.
     pub shard: Shard,
+    /// Set in a rehearsal at a deployment.
+    pub abroad: Option<Abroad>,
 }
 
 /// What all visitors share.
@@ -68,6 +71,8 @@ pub struct Crowd {
     pub sandbox: Origin,
     /// Its address as it is written in payment pages.
     pub sandbox_url: String,
+    /// Whose shadow is sold, in a rehearsal at a deployment.
+    pub abroad: Option<Abroad>,
     /// Open connections.
     pub open: Arc<Open>,
     /// What happens.
@@ -85,6 +90,19 @@ pub struct Crowd {
     spots: [AtomicI64; SPOTS],
     over: watch::Sender<bool>,
 }
+
+/// A rehearsal at a deployment.
+pub struct Abroad {
+    /// The shadow's id.
+    pub event: String,
+    /// The rehearsal's secret.
+    pub tag: String,
+    /// The deployment's host, as its visitors write it.
+    pub host: String,
+}
+
+/// Where a rehearsal's orders are paid, in a payment's address.
+const REHEARSED_PAYMENT: &str = "/rehearsals/pay/";
 
 /// The public drawer count.
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,18 +148,25 @@ impl Crowd {
     /// # Errors
     /// If the servers don't answer as they should.
     pub async fn gather(scenario: Scenario, site: Site) -> Result<Arc<Self>> {
-        let Site { servers, sandbox, begun, opens, shard } = site;
+        let Site { servers, sandbox, begun, opens, shard, abroad } = site;
         let open = Arc::new(Open::default());
         let shared = u32::try_from(scenario.connections.shared)?;
-        let (shared, idle) = (usize::try_from(shard.share(shared).max(1))?, OWN_IDLE);
+        let shared = usize::try_from(shard.share(shared).max(1))?;
+        let idle = if abroad.is_some() { ABROAD_IDLE } else { OWN_IDLE };
+        let named = |origin: Origin| match &abroad {
+            Some(abroad) => origin.named(&abroad.host),
+            None => Ok(origin),
+        };
         let is_on_loopback = servers.iter().all(|address| address.ip().is_loopback());
         let servers = servers.iter();
-        let servers: Result<Vec<Origin>, _> =
-            servers.map(|address| Origin::counted(*address, shared, open.clone(), idle)).collect();
+        let servers: Result<Vec<Origin>, _> = servers
+            .map(|address| named(Origin::counted(*address, shared, open.clone(), idle)?))
+            .collect();
         let servers = servers?;
-        let sandbox = Origin::new(sandbox, TO_SANDBOX)?;
+        let sandbox = named(Origin::new(sandbox, TO_SANDBOX)?)?;
+        let event = abroad.as_ref().map_or(EVENT, |abroad| &abroad.event);
         let read = async |path: &str| {
-            let path = format!("/v1/events/{EVENT}{path}");
+            let path = format!("/v1/events/{event}{path}");
             let answer = servers[0].ask(&path, Ask::default()).await?;
             ensure!(answer.status.is_success(), "{path}: {}", answer.status);
             Ok(answer.body)
@@ -163,9 +188,19 @@ impl Crowd {
             shop,
             servers,
             sandbox,
+            abroad,
             open,
             opens,
         }))
+    }
+
+    /// The page of a payment, at the payment sandbox.
+    pub fn payment_page<'a>(&self, url: &'a str) -> Option<&'a str> {
+        if self.abroad.is_some() {
+            // The deployment may be reached by another address than the one it tells buyers.
+            return url.find(REHEARSED_PAYMENT).map(|at| &url[at..]);
+        }
+        url.strip_prefix(&*self.sandbox_url)
     }
 
     /// How many are there.

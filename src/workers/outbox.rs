@@ -65,7 +65,8 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
 }
 
 /// One mail per order and kind, however often it is told. The new mails come leased; those that
-/// are more than one look sends are due at once. True if everything was told.
+/// are more than one look sends are due at once, and those of rehearsals never. True if everything
+/// was told.
 async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
     let mut pg = app.errands.take().await?;
     let rows = sqlx::query!(
@@ -75,7 +76,8 @@ async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
                DELETE FROM outbox b USING due WHERE b.id = due.id RETURNING b.kind, b.orders
            ), new AS (
                SELECT o.id, t.kind, o.details ->> 'locale' AS locale,
-                      row_number() OVER () <= $2 AS leased
+                      row_number() OVER () <= $2 AND NOT EXISTS (
+                          SELECT FROM rehearsals r WHERE r.event_id = o.event_id) AS leased
                FROM told t CROSS JOIN unnest(t.orders) AS u (id) JOIN orders o ON o.id = u.id
                WHERE o.email IS NOT NULL
            ), added AS (

@@ -105,7 +105,9 @@ pub async fn join(playing: &Playing, name: Option<&str>) -> Result<(Facts, Resul
     let begun = back(Duration::from_millis(clock.begun_ms_ago));
     let ahead = Duration::from_millis(clock.opens_in_ms.unsigned_abs());
     let opens = if clock.opens_in_ms >= 0 { at + ahead } else { back(ahead) };
-    let crowd = Crowd::gather(scenario, Site { servers, sandbox, begun, opens, shard }).await?;
+    let crowd =
+        Crowd::gather(scenario, Site { servers, sandbox, begun, opens, shard, abroad: None })
+            .await?;
     let line = Arc::new(line);
     let _listening = AbortOnDropHandle::new(tokio::spawn(listen(crowd.clone(), line.clone())));
     let mut facts = come_and_go(&crowd, playing).await?;
