@@ -73,6 +73,10 @@ pub struct Http {
     pub public_url: String,
     /// Origins whose pages may call the API; `*` is not accepted.
     pub cors_origins: Vec<String>,
+    /// Origins whose pages may show the shop in a frame, such as `https://festival.example`; on
+    /// others the element of `/embed.js` leads to the shop. Needs https (or this machine), since
+    /// frames keep their session in cookies that browsers take over nothing less.
+    pub embed_origins: Vec<String>,
     /// Most connections at once; more wait in the kernel's backlog.
     pub max_connections: usize,
     /// Largest request body in bytes (manifest imports have their own bound).
@@ -277,6 +281,7 @@ impl Default for Http {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             public_url: "http://127.0.0.1:8080".into(),
             cors_origins: Vec::new(),
+            embed_origins: Vec::new(),
             max_connections: 18_000,
             max_body_bytes: 64 * 1024,
             max_manifest_bytes: 64 * 1024 * 1024,
@@ -396,7 +401,7 @@ impl Config {
         if let Some(path) = file {
             builder = builder.add_source(config::File::from(path).format(config::FileFormat::Toml));
         }
-        let lists = ["roles", "http.cors_origins", "http.trusted_proxies"];
+        let lists = ["roles", "http.cors_origins", "http.embed_origins", "http.trusted_proxies"];
         let mut environment = config::Environment::with_prefix(ENV_PREFIX)
             .prefix_separator("_")
             .separator("__")
@@ -449,6 +454,10 @@ impl Config {
         check(
             self.http.cors_origins.iter().all(|origin| origin.starts_with("http")),
             "http.cors_origins: full origins, such as https://shop.example",
+        );
+        check(
+            self.http.embed_origins.iter().all(|origin| crate::web::embed::is_origin(origin)),
+            "http.embed_origins: full origins without a path, such as https://festival.example",
         );
         check(self.http.body_timeout_s > 0, "http.body_timeout_s: at least 1");
         self.limits.mistakes().iter().for_each(|mistake| check(false, mistake));
@@ -580,8 +589,9 @@ mod tests {
         config.redis.prefix = "{oops}".into();
         config.keys.tokens[0].secret = "short".into();
         config.http.public_url = "http://x/".into();
+        config.http.embed_origins = vec!["*".into()];
         let Err(ConfigError::Invalid(wrong)) = config.validate() else { panic!("accepted") };
-        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert_eq!(wrong.len(), 4, "{wrong:?}");
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// `/openapi.json` and `/docs`.
 pub fn documents(app: &Arc<App>, document: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
     let json = document.to_json().unwrap_or_default();
-    let page = crate::web::docs::page(document);
+    let page = crate::web::docs::page(document, &app.config.http.public_url);
     let english = [(header::CONTENT_LANGUAGE, "en")];
     let docs = Router::new().route("/docs", get(move || async move { (english, Html(page)) }));
     Router::new()

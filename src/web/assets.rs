@@ -22,7 +22,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "public, no-cache";
 
 /// What scripts are.
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 #[derive(RustEmbed)]
 #[folder = "web/static"]
@@ -63,6 +63,11 @@ fn words(name: &str) -> Option<String> {
     let language = Language::all().find(|language| words_file(*language) == name)?;
     let texts = serde_json::Value::Object(language.for_scripts());
     Some(format!("export const texts = {texts};\n"))
+}
+
+/// A file as text, if there is one of this name.
+pub(super) fn text(name: &str) -> Option<String> {
+    Files::get(name).map(|file| String::from_utf8_lossy(&file.data).into_owned())
 }
 
 /// The files' routes.

@@ -16,6 +16,7 @@ use super::event::find;
 use super::offers;
 use super::page::{Fields, Oops};
 use super::refusals;
+use super::view::Hall;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::chart::Chart;
@@ -36,6 +37,8 @@ pub struct Packed {
     version: i64,
     plain: Bytes,
     gzip: Bytes,
+    /// What views from its places have in common.
+    pub hall: Hall,
 }
 
 impl Packed {
@@ -44,7 +47,8 @@ impl Packed {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         gzip.write_all(&plain)?;
         let gzip = gzip.finish()?.into();
-        Ok(Self { version: listing.event.version, plain: plain.into(), gzip })
+        let hall = Hall::new(listing);
+        Ok(Self { version: listing.event.version, plain: plain.into(), gzip, hall })
     }
 }
 
@@ -77,7 +81,11 @@ pub async fn chart(
     Ok(response)
 }
 
-async fn packed(app: &App, sale: &Arc<Sale>) -> Result<Arc<Packed>, Problem> {
+/// An event's chart, packed once per version.
+///
+/// # Errors
+/// If it can't be packed.
+pub async fn packed(app: &App, sale: &Arc<Sale>) -> Result<Arc<Packed>, Problem> {
     let (event, version) = (sale.listing.event.id, sale.listing.event.version);
     if let Some(known) = app.charts.get(&event).filter(|known| known.version == version) {
         return Ok(known.clone());

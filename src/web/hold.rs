@@ -15,7 +15,7 @@ use super::lines::{self, LineItem};
 use super::page::{Fields, Oops, see_other, show};
 use super::refusals::{self, Advice};
 use super::session::Visitor;
-use super::words;
+use super::{embed, words};
 use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
@@ -294,7 +294,8 @@ pub async fn checkout(
         Ok(done) => {
             visitor.forget(&app);
             let to = match done.pay_with {
-                Some(PayWith::Redirect { url }) => url,
+                // Nobody frames the payment's page: the order's leads there in another window.
+                Some(PayWith::Redirect { url }) if embed::host().is_none() => url,
                 _ => app.keyring.order_path(hold.order()),
             };
             Ok(visitor.with(see_other(&to)))

@@ -10,6 +10,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 
+use super::embed::Host;
+use crate::app::App;
 use crate::words::{Language, speaking, spoken};
 
 /// The parameter of addresses.
@@ -33,6 +35,8 @@ pub struct Reader {
     /// Whether the address asks for it.
     asked: bool,
     query: String,
+    /// The page around theirs, as they say.
+    claimed: Option<Host>,
 }
 
 impl Reader {
@@ -56,7 +60,14 @@ impl Reader {
             language: language.unwrap_or(Language::ENGLISH),
             asked: asked.is_some(),
             query: rest.join("&"),
+            claimed: Host::claimed(uri, headers),
         }
+    }
+
+    /// The page around theirs, if it may show the shop.
+    #[must_use]
+    pub fn host(&self, app: &App) -> Option<Host> {
+        self.claimed.clone()?.allowed(app)
     }
 
     /// Renders something for the reader.

@@ -13,6 +13,7 @@ mod codes;
 pub mod docs;
 mod door;
 mod draw;
+pub mod embed;
 mod event;
 mod free;
 mod hold;
@@ -31,6 +32,7 @@ mod sign_in;
 mod stage;
 mod standing;
 mod tickets;
+pub mod view;
 mod waiting;
 mod wish;
 pub mod words;
@@ -57,6 +59,8 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/levels.css", get(levels))
         .route("/events/{slug}/calendar.ics", get(calendar::calendar))
         .route("/events/{slug}/chart", get(chart::chart))
+        .route("/events/{slug}/places/{place}/view", get(view::figure))
+        .route("/events/{slug}/places/{place}/view.svg", get(view::picture))
         .route("/events/{slug}/choose", get(choose::choose))
         .route("/events/{slug}/sections/{code}", get(section::section))
         .route("/events/{slug}/holds", post(choose::create).get(up))
@@ -81,8 +85,10 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/tickets", get(tickets::page))
         .route("/account/sign-out", post(account::sign_out).get(up))
         .route("/account/sessions/{session}/end", post(account::end).get(account::back))
+        .route("/embed/{slug}", get(embed::enter))
         .route("/problems/{code}", get(docs::problem));
-    dressed(app, pages).merge(assets::routes())
+    let pages = dressed(app, pages).layer(from_fn_with_state(app.clone(), embed::frame));
+    pages.merge(assets::routes()).route("/embed.js", get(embed::script))
 }
 
 /// Pages with what all pages have: their policy, and no forms from other sites.
@@ -112,8 +118,8 @@ pub fn for_people(request: &Request) -> Option<Reader> {
 pub fn refused(app: &App, reader: Option<&Reader>, problem: Problem) -> Response {
     let Some(reader) = reader else { return problem.into_response() };
     let retry = problem.retry_after_s();
-    let oops = reader.told(|| page::Oops::from(problem).into_response());
-    let mut response = page::dressed(app, oops);
+    let oops = || reader.told(|| page::Oops::from(problem).into_response());
+    let mut response = embed::within(reader.host(app), || page::dressed(app, oops()));
     reader.sign(&mut response);
     if let Some(seconds) = retry {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

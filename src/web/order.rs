@@ -13,7 +13,7 @@ use super::lines::{self, LineItem};
 use super::page::{Fields, Link, Notice, Oops, see_other, show};
 use super::session::Visitor;
 use super::standing::{Standing, decline_words, refund_words, standing};
-use super::words;
+use super::{embed, words};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::http::extract::{Path, Query};
@@ -42,6 +42,13 @@ struct RefundItem {
     text: String,
 }
 
+/// What the page around the shop's is told of an order: nothing that lets anybody in.
+struct Bought {
+    tickets: usize,
+    total: i64,
+    currency: &'static str,
+}
+
 #[derive(Template)]
 #[template(path = "order.html")]
 struct OrderPage {
@@ -65,6 +72,8 @@ struct OrderPage {
     contained: String,
     tickets: Vec<TicketItem>,
     refunds: Vec<RefundItem>,
+    /// Within another site's page: what that page is told once the order is paid.
+    bought: Option<Bought>,
     /// What the page's script compares to see that something has changed.
     mark: String,
 }
@@ -142,6 +151,11 @@ async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<R
         contained: lines::contained(listing, &view.lines),
         tickets: view.tickets.iter().map(|t| ticket_item(t, &order, &key, listing)).collect(),
         refunds: view.refunds.iter().map(refund).collect(),
+        bought: embed::host().map(|_| Bought {
+            tickets: view.tickets.len(),
+            total: order.total,
+            currency: currency.code(),
+        }),
         mark: mark(&view),
         key,
     };

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use reqwest::Url;
 
-use super::refusals;
+use super::{embed, refusals};
 use crate::app::App;
 use crate::http::problem::Problem;
 use crate::say;
@@ -183,8 +183,8 @@ pub async fn policy(State(app): State<Arc<App>>, request: Request, next: Next) -
     response
 }
 
-/// A page with its headers: nothing of it may be framed, and nothing runs or is loaded but what
-/// this server sends. Forms may lead on to the payment provider's page, because browsers hold a
+/// A page with its headers: no other page may frame it but the one that [`embed`] has found to be
+/// allowed, and nothing runs or is loaded but what this server sends. Forms may lead on to the payment provider's page, because browsers hold a
 /// form to its policy through redirects.
 #[must_use]
 pub fn dressed(app: &App, mut response: Response) -> Response {
@@ -192,10 +192,11 @@ pub fn dressed(app: &App, mut response: Response) -> Response {
     let kind = headers.get(CONTENT_TYPE);
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
         let provider = origin(&app.config.payments.sandbox.url);
+        let around = embed::host().map_or_else(|| "'none'".to_owned(), |host| host.origin);
         let policy = format!(
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
              manifest-src 'self'; connect-src 'self'; form-action 'self' {provider}; \
-             base-uri 'none'; frame-ancestors 'none'"
+             base-uri 'none'; frame-ancestors {around}"
         );
         if let Ok(policy) = HeaderValue::try_from(policy) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);

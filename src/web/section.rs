@@ -17,7 +17,8 @@ use super::page::{Fields, Oops, see_other, show};
 use super::refusals::Advice;
 use super::seats::{LevelKey, Row, SeatMap};
 use super::session::Visitor;
-use super::{sign_in, words};
+use super::view::View;
+use super::{chart, sign_in, words};
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, Section};
@@ -55,6 +56,7 @@ struct SectionPage {
     name: String,
     area: bool,
     free: Option<u32>,
+    view: Option<View>,
     rows: Vec<Row>,
     levels: Vec<LevelKey>,
     signs: Vec<(&'static str, String)>,
@@ -116,6 +118,8 @@ pub async fn render(
         .iter()
         .filter_map(|offer| offers::row(listing, &of_area, offer, fields, app.now()))
         .collect();
+    let packed = chart::packed(app, sale).await.ok();
+    let view = packed.and_then(|packed| View::of_section(listing, &packed.hall, section));
     let taken = refusal.as_ref().filter(|refusal| refusal.code == Code::PlacesTaken);
     let chosen = fields.all("place").filter_map(|place| place.parse().ok());
     let page = SectionPage {
@@ -124,6 +128,7 @@ pub async fn render(
         name: section.name.clone(),
         area: section.area,
         free: free.section(&section.code),
+        view,
         reduced: reduced(app, listing, &level_numbers, fields),
         rows: map.rows,
         levels: map.levels,

@@ -128,7 +128,13 @@ impl Language {
     pub fn for_scripts(self) -> serde_json::Map<String, serde_json::Value> {
         const PREFIXES: [&str; 6] =
             ["script.", "format.", "time.", "count.", "frame.seconds_left", "frame.days_left"];
-        let wanted = |key: &&String| PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        self.under(&PREFIXES)
+    }
+
+    /// The entries whose keys begin with one of these, by key.
+    #[must_use]
+    pub fn under(self, prefixes: &[&str]) -> serde_json::Map<String, serde_json::Value> {
+        let wanted = |key: &&String| prefixes.iter().any(|prefix| key.starts_with(prefix));
         let keys = LISTS[0].texts.keys().filter(wanted);
         keys.filter_map(|key| Some((key.clone(), self.text(key)?.into()))).collect()
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 
 /// Keys that are put together where they are used.
-const PUT_TOGETHER: [&str; 19] = [
+const PUT_TOGETHER: [&str; 21] = [
     "problem.",
     "reason.",
     "told.",
@@ -26,6 +26,8 @@ const PUT_TOGETHER: [&str; 19] = [
     "ticket.",
     "tickets.",
     "draw.",
+    "embed.",
+    "view.",
 ];
 
 fn german() -> Language {

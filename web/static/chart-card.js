@@ -1,6 +1,7 @@
 // What the chart says of one seat, or of an area.
 
 import { shapePicture } from "./chart-seats.js";
+import { viewButton } from "./chart-view.js";
 import { words } from "./words.js";
 
 export class Card {
@@ -31,7 +32,7 @@ export class Card {
     const actions = [];
     if (this.host.picks.has(i)) actions.push(this.host.button(words.remove, () => this.host.toggle(i), "small second"));
     else if (this.host.available(i)) actions.push(this.host.button(words.choose, () => this.host.toggle(i)));
-    card.replaceChildren(text, ...actions, this.#close());
+    card.replaceChildren(viewButton(this.host, this.host.chart.place[i]), text, ...actions, this.#close());
   }
 
   #close() {
@@ -53,9 +54,10 @@ export class Card {
     const left = document.createElement("span");
     left.textContent = offers.length > 0 ? words.left(section.free) : words.notSold;
     title.append(name, left);
-    card.replaceChildren(title, ...offers.map((offer) => this.#stepper(offer)), this.#close());
+    const { first } = this.host.chart.areas.find((area) => area.section === section);
+    card.replaceChildren(viewButton(this.host, first), title, ...offers.map((offer) => this.#stepper(offer)), this.#close());
     card.hidden = false;
-    if (focus) card.querySelector("button")?.focus();
+    if (focus) card.querySelector(".stepper button")?.focus();
   }
 
   #stepper(offer) {

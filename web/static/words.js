@@ -70,5 +70,5 @@ export const words = {
 for (const key of [
   "standing", "stage", "centre", "free", "taken", "mine", "notSold", "noCharge", "accessible",
   "companion", "restricted", "aisle", "choose", "remove", "close", "suggestion", "zoomFirst",
-  "tapSeat", "instead", "move", "moved", "sections",
+  "tapSeat", "instead", "move", "moved", "sections", "view",
 ]) words[key] = plain(key);

@@ -67,15 +67,16 @@ struct ProblemRow {
 #[template(path = "docs.html")]
 struct DocsPage {
     title: String,
+    shop: String,
     intro: String,
     groups: Vec<Group>,
     anywhere: Vec<ProblemRow>,
     problems: Vec<ProblemRow>,
 }
 
-/// The page.
+/// The page of the server at this address.
 #[must_use]
-pub fn page(document: &utoipa::openapi::OpenApi) -> String {
+pub fn page(document: &utoipa::openapi::OpenApi, shop: &str) -> String {
     let document = serde_json::to_value(document).unwrap_or_default();
     let schemas = Schemas::new(&document);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -87,6 +88,7 @@ pub fn page(document: &utoipa::openapi::OpenApi) -> String {
     });
     let page = DocsPage {
         title: text(&document["info"]["title"]),
+        shop: shop.to_owned(),
         intro: prose::html(document["info"]["description"].as_str().unwrap_or_default()),
         groups: groups.filter(|group| !group.operations.is_empty()).collect(),
         anywhere: operations::ANYWHERE.iter().map(problem_row).collect(),
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn the_page_has_every_operation_and_nothing_unescaped() {
         let document = crate::http::openapi::document();
-        let html = page(&document);
+        let html = page(&document, "https://shop.example");
         let json = serde_json::to_value(&document).unwrap();
         for (path, item) in json["paths"].as_object().unwrap() {
             assert!(html.contains(path.as_str()), "{path}");
