@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::ask::AskForm;
 use super::chart::{self, ChartPage};
 use super::door::{Door, is_about_passes};
 use super::event::{Head, find};
@@ -52,6 +53,7 @@ struct ChoosePage {
     /// The chart's form's.
     picks_key: String,
     alert: Option<Advice>,
+    ask: Option<AskForm>,
     /// Taken seats, to be asked for once more with leave to hold their equals.
     others: Vec<i32>,
     /// The form fields of reduced prices among them.
@@ -180,6 +182,7 @@ async fn page(
         key,
         picks_key,
         alert: refused.map(|refused| refused.advice.clone()),
+        ask: problem.and_then(|problem| AskForm::after(problem, listing, fields)),
         others: if taken { chosen.collect() } else { Vec::new() },
         reduced: chart::reduced(listing, fields),
         chart: chart.json(),
@@ -274,7 +277,8 @@ pub async fn create(
     let status = problem.code.status();
     let shown = match section {
         Some(section) => {
-            let refusal = section::Refusal { advice, code: problem.code };
+            let ask = AskForm::after(&problem, &sale.listing, &fields);
+            let refusal = section::Refusal { advice, code: problem.code, ask };
             section::render(&app, &sale, section, &visitor, &fields, key, status, Some(refusal))
                 .await
         }

@@ -5,6 +5,7 @@
 //! server only ([`assets`]), which the policy of [`page`] enforces.
 
 mod account;
+mod ask;
 pub mod assets;
 mod calendar;
 pub mod chart;
@@ -63,6 +64,10 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/places/{place}/view.svg", get(view::picture))
         .route("/events/{slug}/choose", get(choose::choose))
         .route("/events/{slug}/sections/{code}", get(section::section))
+        .route("/events/{slug}/asks", post(ask::create).get(up))
+        .route("/events/{slug}/asks/{ask}", get(ask::page))
+        .route("/events/{slug}/asks/{ask}/state", get(ask::state))
+        .route("/events/{slug}/asks/{ask}/withdraw", post(ask::withdraw).get(up))
         .route("/events/{slug}/holds", post(choose::create).get(up))
         .route("/events/{slug}/holds/{hold}", get(hold::hold))
         .route("/events/{slug}/holds/{hold}/extend", post(hold::extend).get(up))

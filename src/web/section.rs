@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::ask::AskForm;
 use super::choose::{CurrencyForm, Entered, fresh_key};
 use super::door::Door;
 use super::event::{Head, find};
@@ -35,6 +36,8 @@ pub struct Refusal {
     pub advice: Advice,
     /// The problem's code.
     pub code: Code,
+    /// What may be asked for instead.
+    pub ask: Option<AskForm>,
 }
 
 /// A price type besides the first.
@@ -65,6 +68,7 @@ struct SectionPage {
     form: Entered,
     key: String,
     alert: Option<Advice>,
+    ask: Option<AskForm>,
     others: Vec<i32>,
     grip: Option<Grip>,
     door: Door,
@@ -122,6 +126,8 @@ pub async fn render(
     let view = packed.and_then(|packed| View::of_section(listing, &packed.hall, section));
     let taken = refusal.as_ref().filter(|refusal| refusal.code == Code::PlacesTaken);
     let chosen = fields.all("place").filter_map(|place| place.parse().ok());
+    let others = if taken.is_some() { chosen.collect() } else { Vec::new() };
+    let (alert, ask) = refusal.map_or((None, None), |refusal| (Some(refusal.advice), refusal.ask));
     let page = SectionPage {
         head: Head::new(app, listing, &free),
         code: section.code.clone(),
@@ -137,8 +143,9 @@ pub async fn render(
         form: Entered::new(listing, fields),
         key,
         // Asked for once more, with leave to hold their equals.
-        others: if taken.is_some() { chosen.collect() } else { Vec::new() },
-        alert: refusal.map(|refusal| refusal.advice),
+        others,
+        alert,
+        ask,
         grip: hold::grip(app, sale, visitor).await,
         door: Door::of(app, sale, visitor).await,
         currency: CurrencyForm::new(listing),

@@ -7,6 +7,7 @@
 //! ([`Language::say`]).
 
 mod list;
+mod plural;
 mod said;
 #[cfg(test)]
 mod tests;
@@ -104,11 +105,14 @@ impl Language {
         Said::new(self.text(key).map_or_else(|| key.to_owned(), str::to_owned))
     }
 
-    /// Says how many, as the number demands: `key.one` or `key.other`.
+    /// Says how many, as the number demands: `key.one`, `key.other`, or what other forms the
+    /// language has.
     #[must_use]
     pub fn counted(self, key: &str, number: usize) -> Said {
-        let form = if number == 1 { "one" } else { "other" };
-        self.say(&format!("{key}.{form}")).put("n", number)
+        let form = format!("{key}.{}", plural::category(self.tag(), number));
+        let known = self.text(&form).is_some();
+        let key = if known { form } else { format!("{key}.{}", plural::OTHER) };
+        self.say(&key).put("n", number)
     }
 
     /// An English sentence of the program in this language, if a key that begins with `prefix`
@@ -135,7 +139,8 @@ impl Language {
     #[must_use]
     pub fn under(self, prefixes: &[&str]) -> serde_json::Map<String, serde_json::Value> {
         let wanted = |key: &&String| prefixes.iter().any(|prefix| key.starts_with(prefix));
-        let keys = LISTS[0].texts.keys().filter(wanted);
+        // Its own forms of counted words, too, which English may lack.
+        let keys = LISTS[0].texts.keys().chain(LISTS[self.0].texts.keys()).filter(wanted);
         keys.filter_map(|key| Some((key.clone(), self.text(key)?.into()))).collect()
     }
 }

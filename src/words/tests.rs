@@ -39,16 +39,50 @@ fn tags(text: &str) -> Vec<&str> {
     text.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag).collect()
 }
 
+/// English's keys, with the forms of counted words that another language has.
+fn expected_keys(english: &List, tag: &str) -> BTreeSet<String> {
+    let forms = plural::categories(tag).unwrap_or_else(|| panic!("no plural rule for {tag}"));
+    let counted = |key: &str| {
+        let (base, form) = key.rsplit_once('.')?;
+        let all = ["one", plural::OTHER].map(|form| format!("{base}.{form}"));
+        let known = all.iter().all(|key| english.texts.contains_key(key));
+        (known && all.iter().any(|known| known == key)).then_some((base.to_owned(), form == "one"))
+    };
+    let of_key = |key: &String| match counted(key) {
+        None => vec![key.clone()],
+        Some((_, true)) => Vec::new(),
+        Some((base, false)) => {
+            let forms = forms.iter().chain(&[plural::OTHER]);
+            forms.map(|form| format!("{base}.{form}")).collect()
+        }
+    };
+    english.texts.keys().flat_map(of_key).collect()
+}
+
+#[test]
+fn a_language_has_the_forms_of_counted_words_that_it_needs() {
+    let polish = expected_keys(&LISTS[0], "pl");
+    for form in ["one", "few", "many", "other"] {
+        assert!(polish.contains(&format!("count.tickets.{form}")), "{form}");
+    }
+    assert!(polish.contains("decline.other") && !polish.contains("decline.few"));
+    assert!(!expected_keys(&LISTS[0], "ja").contains("count.tickets.one"));
+}
+
 #[test]
 fn every_language_has_every_key_with_the_same_names() {
     let english = &LISTS[0];
     assert_eq!(english.tag, "en");
     for list in LISTS.iter() {
-        let keys = |list: &List| list.texts.keys().cloned().collect::<BTreeSet<_>>();
-        let difference: Vec<_> = keys(english).symmetric_difference(&keys(list)).cloned().collect();
+        let expected = expected_keys(english, &list.tag);
+        let keys: BTreeSet<_> = list.texts.keys().cloned().collect();
+        let difference: Vec<_> = expected.symmetric_difference(&keys).cloned().collect();
         assert!(difference.is_empty(), "{}: {difference:?}", list.tag);
         for (key, text) in &list.texts {
-            let first = &english.texts[key];
+            let first = english.texts.get(key).unwrap_or_else(|| {
+                let (counted, _) = key.rsplit_once('.').unwrap();
+                &english.texts[&format!("{counted}.{}", plural::OTHER)]
+            });
             assert!(!text.trim().is_empty(), "{}: {key} is empty", list.tag);
             assert_eq!(said::names(text), said::names(first), "{}: {key}", list.tag);
             let (mut own, mut theirs) = (tags(text), tags(first));

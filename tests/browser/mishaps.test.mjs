@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import {
-  BASE, CARDS, buyer, checkOut, content, freePair, hasTickets, launch, payBy, shot, tick,
+  BASE, CARDS, buyer, checkOut, content, freePair, hasTickets, judge, launch, payBy, shot, tick,
 } from "./support.mjs";
 
 const SECTION = "/events/the-seagull/sections/BA";
@@ -213,5 +213,25 @@ test("a form from another site does nothing", async () => {
     });
     assert.equal(answer.status(), 403);
   }
+  await content(ada);
+});
+
+test("who finds no places can wait for some that come back, and stop waiting", async () => {
+  const ada = await buyer(browser, { size: "small", refusals: [409] });
+  const { page } = ada;
+  await page.goto("/events/the-seagull/choose");
+  // More wheelchair places together than there are.
+  await page.locator("form.best input[name=accessible]").check();
+  await page.getByLabel("Adult, Second price: how many").selectOption("8");
+  await page.getByRole("button", { name: "Hold the best places" }).click();
+  await page.getByRole("alert").getByText("Not that many together").waitFor();
+  await shot(ada, "12-ask");
+  await judge(ada, "refused, with leave to ask");
+  await page.getByRole("button", { name: "Wait for such places" }).click();
+  await page.getByRole("heading", { name: /You are in line for places/ }).waitFor();
+  await judge(ada, "in line for what comes back");
+  await shot(ada, "13-asked");
+  await page.getByRole("button", { name: "Don’t wait any longer" }).click();
+  await page.getByRole("heading", { name: "Choose tickets", level: 1 }).waitFor({ state: "attached" });
   await content(ada);
 });

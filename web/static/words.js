@@ -7,9 +7,12 @@ export function say(key, values = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+const plural = new Intl.PluralRules(document.documentElement.lang);
+
 // The same, as a number demands.
 export function counted(key, n, values = {}) {
-  return say(`${key}.${n === 1 ? "one" : "other"}`, { n, ...values });
+  const form = `${key}.${plural.select(n)}`;
+  return say(form in texts ? form : `${key}.other`, { n, ...values });
 }
 
 // Digits with separators of thousands.

@@ -119,28 +119,46 @@ pub async fn create(
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<(StatusCode, Json<AskView>), Problem> {
-    let mut sale = app.built_sale(&event).await?;
+    let sale = app.built_sale(&event).await?;
+    let pass = waiting_room::http::pass_of(&headers);
+    let (status, view) = ask(&app, sale, &session, &key, traces, pass, wish).await?;
+    Ok((status, Json(view)))
+}
+
+/// Asks, see [`create`].
+///
+/// # Errors
+/// The refusal.
+pub async fn ask(
+    app: &Arc<App>,
+    mut sale: Arc<Sale>,
+    session: &Session,
+    key: &str,
+    traces: Traces,
+    pass: Option<&str>,
+    wish: Wish,
+) -> Result<(StatusCode, AskView), Problem> {
     let account = session.account;
-    accounts::admit(&sale.listing.event, &session)?;
+    accounts::admit(&sale.listing.event, session)?;
     // Only who was admitted gets what comes back.
-    let pass = passes::check(&app, &sale, account, waiting_room::http::pass_of(&headers)).await?;
-    suspicion::check(&app, sale.listing.event.id, account, traces)?;
+    let pass = passes::check(app, &sale, account, pass).await?;
+    suspicion::check(app, sale.listing.event.id, account, traces)?;
     let pass = pass.map(|pass| pass.id);
     let kept = Kept { wish, pass, traces };
     let (life_ms, most) = (app.config.asks.seconds * 1_000, app.config.asks.per_event);
     let mut renewed = false;
     loop {
-        let new = checked(&app, &sale, account, &key, &kept)?;
+        let new = checked(app, &sale, account, key, &kept)?;
         let event = sale.listing.event.id;
         return match line::ask(&app.redis, &sale, &new, life_ms, most).await? {
             Asked::Waiting(waiting) => {
                 metrics::counter!("onsale_asks_total").increment(1);
-                Ok((StatusCode::CREATED, Json(AskView::waiting(event, new.id, waiting)?)))
+                Ok((StatusCode::CREATED, AskView::waiting(event, new.id, waiting)?))
             }
             Asked::Again(waiting) => {
-                Ok((StatusCode::OK, Json(AskView::waiting(event, new.id, waiting)?)))
+                Ok((StatusCode::OK, AskView::waiting(event, new.id, waiting)?))
             }
-            Asked::Served => Ok((StatusCode::OK, Json(look(&app, &sale, new.id, account).await?))),
+            Asked::Served => Ok((StatusCode::OK, look(app, &sale, new.id, account).await?)),
             Asked::Mismatch => Err(Problem::new(Code::IdempotencyMismatch)),
             Asked::Other(other) => Err(Problem::new(Code::AskExists).with("ask", other)),
             Asked::Full => Err(Problem::new(Code::AsksFull)),
@@ -189,7 +207,16 @@ fn checked(
     })
 }
 
-async fn look(app: &App, sale: &Sale, ask: AskId, account: AccountId) -> Result<AskView, Problem> {
+/// An account's ask as it stands.
+///
+/// # Errors
+/// `ask_gone`, or Redis fails.
+pub async fn look(
+    app: &App,
+    sale: &Sale,
+    ask: AskId,
+    account: AccountId,
+) -> Result<AskView, Problem> {
     let found = line::find(&app.redis, sale, ask).await?;
     if let Some(record) = found.record.filter(|record| record.account == account) {
         return AskView::served(&sale.listing, ask, &record, found.now_ms);

@@ -22,7 +22,7 @@ const BAND_M: f64 = 0.45;
 /// Half widths and height of who sits in front, in metres.
 const HEAD_M: f64 = 0.105;
 const SHOULDERS_M: f64 = 0.2;
-const SITTING_M: f64 = 1.16;
+const SITTING_M: f64 = 1.0;
 /// The stage: its height, how far it reaches before and behind its focus, its back wall.
 const STAGE_M: f64 = 1.0;
 const BEFORE_M: f64 = 2.2;
@@ -143,7 +143,7 @@ fn sections(
         if corners.len() < 3 || beyond != behind {
             continue;
         }
-        let height = |corner: &Point| if section.area { 0.0 } else { hall.floor_m(*corner) + 0.6 };
+        let height = |corner: &Point| if section.area { 0.0 } else { hall.floor_m(*corner) };
         let points: Vec<(Point, f64)> = corners.iter().map(|c| (*c, height(c))).collect();
         let path = camera.polygon(&points);
         if !path.is_empty() {

@@ -1,6 +1,7 @@
 //! Places that come back: after a random delay, first to those who asked.
 
 mod asks;
+mod pages;
 
 use std::collections::BTreeSet;
 
