@@ -24,12 +24,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::de::DeserializeOwned;
 
-use self::run::Playing;
+use self::run::{Playing, shards};
 use self::scenario::{LIBRARY, Scenario};
 use self::verdict::compare::compare;
 use self::verdict::html;
-use self::verdict::summary::{Summary, VERSION};
+use self::verdict::report::Facts;
+use self::verdict::shards::{Part, merge};
+use self::verdict::summary::VERSION;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -54,13 +57,18 @@ enum Command {
         /// Prints this one's text, to begin one's own with.
         name: Option<String>,
     },
-    /// Draws the report of an earlier run again.
+    /// Draws the report of an earlier run again; of the summaries of several generators one, over
+    /// which the verdict is then taken.
     Report {
-        /// The run's JSON summary.
-        summary: PathBuf,
-        /// Where the report goes; by default beside the summary.
+        /// The run's JSON summary, or those of its generators.
+        #[arg(required = true)]
+        summaries: Vec<PathBuf>,
+        /// Where the report goes; by default beside the first summary.
         #[arg(long)]
         html: Option<PathBuf>,
+        /// Also write the summary of all generators into this file, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
     /// Compares runs: fails if B got worse by more than the figures wobble.
     Compare {
@@ -88,14 +96,17 @@ enum Command {
 /// How a scenario is played.
 #[derive(Args)]
 struct RunOptions {
-    /// One of `surge scenarios`, or a file.
-    scenario: String,
+    /// One of `surge scenarios`, or a file. All generators but the first are told what is played.
+    #[arg(required_unless_present = "shard")]
+    scenario: Option<String>,
     /// Another seed than the scenario's.
     #[arg(long)]
     seed: Option<u64>,
     /// Another number of visitors than the scenario's.
     #[arg(long)]
     visitors: Option<u64>,
+    #[command(flatten)]
+    shards: shards::Options,
     #[command(flatten)]
     output: Output,
 }
@@ -143,21 +154,22 @@ fn main() -> ExitCode {
 async fn dispatch(arguments: Arguments) -> Result<bool> {
     let Some(command) = arguments.command else {
         let (scenario, output) = arguments.sold_out.scenario()?;
-        return Box::pin(play(scenario, output)).await;
+        return Box::pin(play(scenario, shards::Options::default(), output)).await;
     };
     match command {
+        Command::Run(options) if !options.shards.shard.is_first() => Box::pin(join(options)).await,
         Command::Run(options) => {
-            let mut scenario = Scenario::find(&options.scenario)?;
+            let name = options.scenario.as_deref().context("which scenario is to be played?")?;
+            let mut scenario = Scenario::find(name)?;
             scenario.seed = options.seed.unwrap_or(scenario.seed);
             scenario.arrivals.visitors = options.visitors.unwrap_or(scenario.arrivals.visitors);
             scenario.check()?;
-            Box::pin(play(scenario, options.output)).await
+            Box::pin(play(scenario, options.shards, options.output)).await
         }
         Command::Scenarios { name } => scenarios(name.as_deref()),
-        Command::Report { summary, html } => {
-            let page = html::page(&read(&summary)?);
-            write(&html.unwrap_or_else(|| summary.with_extension("html")), &page)?;
-            Ok(true)
+        Command::Report { summaries, html, json } => {
+            let html = html.unwrap_or_else(|| summaries[0].with_extension("html"));
+            report(&summaries, &html, json.as_deref())
         }
         Command::Compare { a, b } => {
             let side = |files: Vec<PathBuf>| files.iter().map(|file| read(file)).collect();
@@ -174,12 +186,8 @@ async fn dispatch(arguments: Arguments) -> Result<bool> {
     }
 }
 
-async fn play(scenario: Scenario, output: Output) -> Result<bool> {
-    let playing = Playing {
-        directory: directory(output.data_dir.as_ref())?,
-        screen: !output.plain && std::io::stderr().is_terminal(),
-        say: progress(),
-    };
+async fn play(scenario: Scenario, shards: shards::Options, output: Output) -> Result<bool> {
+    let playing = playing(shards, &output)?;
     let summary = run::play(scenario, &playing).await?;
     println!("{summary}");
     if let Some(path) = &output.json {
@@ -188,6 +196,45 @@ async fn play(scenario: Scenario, output: Output) -> Result<bool> {
     if let Some(path) = &output.html {
         write(path, &html::page(&summary))?;
     }
+    Ok(summary.passed)
+}
+
+/// Plays a part of a run that another generator has set up. The verdict is that one's.
+async fn join(options: RunOptions) -> Result<bool> {
+    let playing = playing(options.shards, &options.output)?;
+    let (facts, delivered) = shards::join(&playing, options.scenario.as_deref()).await?;
+    if let Some(path) = &options.output.json {
+        write(path, &serde_json::to_string_pretty(&Part::of(&facts))?)?;
+    }
+    delivered?;
+    println!("{} visitors came; the first generator has the report", facts.gone.came);
+    Ok(!facts.interrupted)
+}
+
+fn playing(shards: shards::Options, output: &Output) -> Result<Playing> {
+    Ok(Playing {
+        directory: directory(output.data_dir.as_ref())?,
+        screen: !output.plain && std::io::stderr().is_terminal(),
+        say: progress(),
+        shards,
+    })
+}
+
+/// Draws the report of one summary, or of what several generators have counted.
+fn report(summaries: &[PathBuf], html: &Path, json: Option<&Path>) -> Result<bool> {
+    if let [one] = summaries {
+        ensure!(json.is_none(), "one summary is written already");
+        write(html, &html::page(&read(one)?))?;
+        return Ok(true);
+    }
+    let parts: Result<Vec<Facts>> =
+        summaries.iter().map(|path| read::<Part>(path)?.facts()).collect();
+    let summary = merge(parts?)?.summary();
+    println!("{summary}");
+    if let Some(path) = json {
+        write(path, &serde_json::to_string_pretty(&summary)?)?;
+    }
+    write(html, &html::page(&summary))?;
     Ok(summary.passed)
 }
 
@@ -203,7 +250,7 @@ fn scenarios(name: Option<&str>) -> Result<bool> {
     Ok(true)
 }
 
-fn read(path: &Path) -> Result<Summary> {
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let name = || path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(name)?;
     let version = serde_json::from_str::<serde_json::Value>(&text).with_context(name)?;

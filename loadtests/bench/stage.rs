@@ -1,7 +1,7 @@
 //! Everything that the bench measures with: private servers pinned to their core, bare handlers,
 //! events to sell, visitors who wait.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -79,6 +79,7 @@ impl Stage {
             venue: SampleVenue::Theatre,
             terms: Terms::default(),
             servers: 1,
+            host: Ipv4Addr::LOCALHOST,
             room: Some(room),
             tuning: Tuning {
                 limits: counted(),

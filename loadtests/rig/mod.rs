@@ -6,7 +6,7 @@ pub mod gauge;
 mod program;
 mod sale;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub struct Setup {
     pub terms: Terms,
     /// How many server processes.
     pub servers: usize,
+    /// The address that servers and sandbox listen on.
+    pub host: Ipv4Addr,
     /// Makes the event's waiting room, if it is to have one.
     pub room: Option<fn(EventId) -> Room>,
     /// What is configured unlike the defaults.
@@ -166,7 +168,7 @@ impl Programs {
             put_room(&pg, &room(event)).await?;
         }
         let program = Program::find(&setup.directory, &url, &stack.redis_url).await?;
-        let addresses = program::free_addresses(setup.servers + 1)?;
+        let addresses = program::free_addresses(setup.host, setup.servers + 1)?;
         let mut shop = Self {
             program,
             servers: Vec::new(),

@@ -242,12 +242,12 @@ fn limits_section(limits: &Limits) -> Result<String> {
     Ok(text)
 }
 
-/// Loopback addresses that nothing listens on at this moment, below the ports that the kernel
+/// Addresses of this host that nothing listens on at this moment, below the ports that the kernel
 /// gives to clients: a server that is started again must find its port as it left it.
 ///
 /// # Errors
 /// If there are none.
-pub fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
+pub fn free_addresses(host: Ipv4Addr, count: usize) -> Result<Vec<SocketAddr>> {
     // All are taken before any is given back: no two are the same.
     let mut taken: Vec<TcpListener> = Vec::new();
     for _ in 0..PORT_ATTEMPTS {
@@ -255,9 +255,9 @@ pub fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
             break;
         }
         let port = rand::random_range(PORTS);
-        taken.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+        taken.extend(TcpListener::bind((host, port)));
     }
-    ensure!(taken.len() == count, "no free ports on loopback");
+    ensure!(taken.len() == count, "no free ports on {host}");
     let addresses: std::io::Result<_> = taken.iter().map(TcpListener::local_addr).collect();
     Ok(addresses?)
 }
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_configuration_is_one_that_the_servers_accept() {
         let path = std::env::temp_dir().join(format!("surge-{}.toml", uuid::Uuid::now_v7()));
-        let addresses = free_addresses(2).unwrap();
+        let addresses = free_addresses(Ipv4Addr::LOCALHOST, 2).unwrap();
         let secrets = Secrets::random();
         let mut tuning = Tuning::default();
         tuning.limits.shared.joins = Rate { per_second: 0.5, burst: 3 };
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn free_addresses_differ() {
-        let mut addresses = free_addresses(5).unwrap();
+        let mut addresses = free_addresses(Ipv4Addr::LOCALHOST, 5).unwrap();
         addresses.sort_unstable();
         addresses.dedup();
         assert_eq!(addresses.len(), 5);

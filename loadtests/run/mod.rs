@@ -3,7 +3,9 @@
 
 mod balance;
 mod chaos;
+mod conclude;
 mod doors;
+pub mod shards;
 mod watch;
 
 use std::path::PathBuf;
@@ -14,28 +16,20 @@ use anyhow::{Context, Result, bail};
 use onsale::devstack::Progress;
 use onsale::http::limits::Limits;
 use onsale::serve::stop_signal;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep_until;
 
+use self::shards::Desk;
 pub use self::watch::{Seen, Watch};
 use crate::rig::{Rig, Setup, Tuning};
 use crate::scenario::{Chaos, Door, Fault, Scenario};
 use crate::screen;
-use crate::verdict::report::Facts;
 use crate::verdict::summary::{ChaosRow, Summary};
-use crate::visitors::{Crowd, Drawer, Gone};
-use crate::wire::Origin;
+use crate::visitors::{Crowd, Gone, Site};
 
 /// Between the moment when all is ready and the first arrivals.
 const TAKE_BREATH: Duration = Duration::from_secs(2);
-/// Orders and holds may take so long to come to rest once all are gone, beyond what the sale's
-/// terms let them take.
-const REST_WITHIN: Duration = Duration::from_secs(90);
-/// What a server was interrupted in, mails above all, others take over after so long.
-const LEASES_WITHIN: Duration = Duration::from_mins(7);
-/// How often the audit is repeated in that time.
-const AUDIT_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked whether they have.
-const REST_EVERY: Duration = Duration::from_millis(250);
+/// The same, where other generators have to hear of it.
+const BREATHE_TOGETHER: Duration = Duration::from_secs(5);
 /// Servers keep visitors' connections for so long without use, in seconds: longer than visitors
 /// are told to wait between two polls.
 const KEEP_ALIVE_S: u32 = 120;
@@ -48,6 +42,8 @@ pub struct Playing {
     pub screen: bool,
     /// Says what happens.
     pub say: Progress,
+    /// Which part of it is played here.
+    pub shards: shards::Options,
 }
 
 /// Plays it.
@@ -74,8 +70,10 @@ fn setup(scenario: &Scenario, playing: &Playing) -> Setup {
     let mut limits = Limits::none();
     if scenario.limits {
         limits = Limits::default();
-        // Shared connections are those of a proxy in front, which says who is behind them.
-        http.push_str("trusted_proxies = [\"127.0.0.0/8\"]\n");
+        // Shared connections are those of a proxy in front, which says who is behind them. Whoever
+        // comes from elsewhere is a generator.
+        let network = if playing.shards.host.is_loopback() { "127.0.0.0/8" } else { "0.0.0.0/0" };
+        http.push_str(&format!("trusted_proxies = [\"{network}\"]\n"));
     }
     let more = scenario.waiting_room.as_ref().map(room_section).unwrap_or_default();
     Setup {
@@ -83,6 +81,7 @@ fn setup(scenario: &Scenario, playing: &Playing) -> Setup {
         venue: scenario.venue.into(),
         terms: scenario.terms,
         servers: scenario.servers,
+        host: playing.shards.host,
         room: None,
         tuning: Tuning { limits, http, more },
     }
@@ -106,6 +105,19 @@ struct Beside {
     screen: bool,
 }
 
+impl Beside {
+    /// Looks at the visitors and the processes, asks the servers, and shows it all.
+    fn of(crowd: &Arc<Crowd>, watch: &Arc<Watch>, playing: &Playing) -> Self {
+        let (screen, say) = (playing.screen, playing.say.clone());
+        let tasks = vec![
+            tokio::spawn(watch.clone().look(crowd.clone())),
+            tokio::spawn(balance::balance(crowd.clone())),
+            tokio::spawn(screen::show(crowd.clone(), watch.clone(), screen, say)),
+        ];
+        Self { tasks, screen }
+    }
+}
+
 impl Drop for Beside {
     fn drop(&mut self) {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
@@ -117,13 +129,31 @@ impl Drop for Beside {
 
 async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Result<Summary> {
     let say = &playing.say;
-    let opens = Instant::now() + TAKE_BREATH + Duration::from_secs_f64(scenario.lead_s());
-    let crowd = Crowd::gather(scenario, &rig.shop, opens).await?;
-    let mut beside = Beside { tasks: Vec::new(), screen: playing.screen };
-    if let Some(door) = crowd.scenario.waiting_room.clone() {
-        let (pg, event) = (rig.shop.pg.clone(), rig.shop.event);
-        let draws = doors::open(&crowd, &door, &pg, event).await?;
-        beside.tasks.push(tokio::spawn(doors::draw(crowd.clone(), draws, pg, event)));
+    let open = Desk::open(&scenario, playing, &rig.shop).await?;
+    let desk = open.as_ref().map(|open| open.desk.clone());
+    if let Some(desk) = &desk {
+        tokio::select! {
+            all = desk.wait_for_all() => all?,
+            _ = stop_signal() => bail!("interrupted"),
+        }
+    }
+    let breath = if desk.is_some() { BREATHE_TOGETHER } else { TAKE_BREATH };
+    let begun = Instant::now();
+    let site = Site {
+        servers: rig.shop.server_addresses.clone(),
+        sandbox: rig.shop.sandbox_address,
+        begun,
+        opens: begun + breath + Duration::from_secs_f64(scenario.lead_s()),
+        shard: playing.shards.shard,
+    };
+    let crowd = Crowd::gather(scenario, site).await?;
+    let (pg, event) = (rig.shop.pg.clone(), rig.shop.event);
+    let draws = match crowd.scenario.waiting_room.clone() {
+        Some(door) => doors::open(&crowd, &door, &pg, event).await?,
+        None => Vec::new(),
+    };
+    if let Some(desk) = &desk {
+        desk.start(crowd.begun, crowd.opens);
     }
     say(&format!(
         "{}: {} places, {} visitors, seed {}",
@@ -134,30 +164,51 @@ async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Resul
     ));
     let watch = Arc::new(Watch::default());
     watch.replace(rig.processes().await);
-    beside.tasks.push(tokio::spawn(watch.clone().look(crowd.clone())));
-    beside.tasks.push(tokio::spawn(balance::balance(crowd.clone())));
-    let show = screen::show(crowd.clone(), watch.clone(), playing.screen, say.clone());
-    beside.tasks.push(tokio::spawn(show));
-    let (gone, chaos, interrupted) = with_chaos(&crowd, rig, &watch, say).await?;
+    let mut beside = Beside::of(&crowd, &watch, playing);
+    beside.tasks.push(tokio::spawn(doors::draw(crowd.clone(), draws, pg, event)));
+    let mut came = with_chaos(&crowd, desk.as_ref(), rig, &watch, say).await?;
     let seen = watch.seen();
     drop(beside);
     rig.shop.check()?;
-    conclude(rig, &crowd, gone, (chaos, interrupted), seen, say).await
+    let others = std::mem::take(&mut came.others);
+    let facts = conclude::conclude(rig, &crowd, came, seen, say).await?;
+    let whole = match &desk {
+        Some(desk) => desk.whole(facts, &others)?,
+        None => facts,
+    };
+    Ok(whole.summary())
+}
+
+/// What came of the visitors.
+struct Came {
+    gone: Gone,
+    /// What other generators have seen.
+    others: Vec<String>,
+    chaos: Vec<ChaosRow>,
+    interrupted: bool,
 }
 
 /// Lets the visitors come while things go wrong; an interruption sends all home.
 async fn with_chaos(
     crowd: &Arc<Crowd>,
+    desk: Option<&Arc<Desk>>,
     rig: &mut Rig,
     watch: &Watch,
     say: &Progress,
-) -> Result<(Gone, Vec<ChaosRow>, bool)> {
+) -> Result<Came> {
     let mut plan: Vec<Chaos> = crowd.scenario.chaos.clone();
     plan.retain(|chaos| chaos.what != Fault::CorruptTicket);
     plan.sort_by(|a, b| b.at_s.total_cmp(&a.at_s));
-    let (mut done, mut interrupted) = (Vec::new(), false);
-    let playing = crowd.clone();
-    let mut play = tokio::spawn(async move { playing.play().await });
+    let (mut chaos, mut interrupted) = (Vec::new(), false);
+    let (visitors, waiting) = (crowd.clone(), desk.cloned());
+    let mut play = tokio::spawn(async move {
+        let gone = visitors.play().await;
+        let others = match waiting {
+            Some(desk) => desk.parts().await,
+            None => Vec::new(),
+        };
+        (gone, others)
+    });
     loop {
         let at = plan.last().map(|next| crowd.opens + Duration::from_secs_f64(next.at_s.max(0.0)));
         let due = async {
@@ -167,82 +218,26 @@ async fn with_chaos(
             }
         };
         tokio::select! {
-            gone = &mut play => return Ok((gone.context("the crowd")?, done, interrupted)),
+            came = &mut play => {
+                let (gone, others) = came.context("the crowd")?;
+                return Ok(Came { gone, others, chaos, interrupted });
+            }
             _ = stop_signal(), if !interrupted => {
                 say("interrupted: all are sent home");
                 interrupted = true;
                 crowd.end();
+                if let Some(desk) = desk {
+                    desk.send_home();
+                }
             }
             () = due, if !crowd.is_over() || at.is_none() => {
                 let Some(Chaos { at_s, what }) = plan.pop() else { continue };
                 say(&format!("chaos: {}", what.name()));
-                let took_s = chaos::strike(rig, what).await?;
+                let took_s = self::chaos::strike(rig, what).await?;
                 watch.replace(rig.processes().await);
                 say(&format!("chaos: all is back after {took_s:.1} s"));
-                done.push(ChaosRow { at_s, what: what.name().to_owned(), took_s });
+                chaos.push(ChaosRow { at_s, what: what.name().to_owned(), took_s });
             }
         }
     }
-}
-
-/// Audits, again and again for so long while it finds anything.
-async fn audit(rig: &Rig, patience: Duration) -> Result<(bool, String)> {
-    let started = Instant::now();
-    loop {
-        let audit = rig.shop.audit().await?;
-        if audit.0 || started.elapsed() >= patience {
-            return Ok(audit);
-        }
-        sleep(AUDIT_EVERY).await;
-    }
-}
-
-/// Waits until everything is at rest, counts and audits.
-async fn conclude(
-    rig: &Rig,
-    crowd: &Arc<Crowd>,
-    gone: Gone,
-    (chaos, interrupted): (Vec<ChaosRow>, bool),
-    seen: Seen,
-    say: &Progress,
-) -> Result<Summary> {
-    say("waiting until everything is at rest");
-    let terms = crowd.scenario.terms;
-    let unpaid = Duration::from_secs(u64::try_from(terms.hold_seconds + terms.pay_seconds)?);
-    let deadline = Instant::now() + REST_WITHIN + unpaid;
-    let drawer = loop {
-        let drawer = crowd.drawer().await;
-        if drawer.as_ref().is_some_and(Drawer::is_at_rest) || Instant::now() > deadline {
-            break drawer;
-        }
-        sleep(REST_EVERY).await;
-    };
-    // Whatever a server was interrupted in telling, by its own end or by Postgres's, is leased.
-    let interrupting = [Fault::KillServer.name(), Fault::RestartPostgres.name()];
-    let was_interrupted = chaos.iter().any(|row| interrupting.contains(&row.what.as_str()));
-    let leases = if was_interrupted { LEASES_WITHIN } else { Duration::ZERO };
-    let drained = rig.shop.drain(leases).await?;
-    if crowd.scenario.chaos.iter().any(|chaos| chaos.what == Fault::CorruptTicket) {
-        say("chaos: the database is corrupted");
-        chaos::corrupt(&rig.shop.pg).await?;
-    }
-    say("auditing");
-    let audit = audit(rig, leases).await?;
-    let origins = crowd.servers.iter().chain([&crowd.sandbox]);
-    let opened = origins.map(|origin| u64::from(Origin::opened(origin))).sum();
-    Ok(Facts {
-        scenario: crowd.scenario.clone(),
-        interrupted,
-        capacity: crowd.shop.capacity,
-        opened_s: crowd.opens.saturating_duration_since(crowd.begun).as_secs_f64(),
-        connections: (crowd.open.most(), opened),
-        gone,
-        tally: crowd.tallies.sum(),
-        seen,
-        drawer,
-        drained,
-        audit,
-        chaos,
-    }
-    .summary())
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep_until;
 
 use crate::rig::cpu::{self, Process};
@@ -21,7 +22,7 @@ pub struct Watch {
 }
 
 /// Until now.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// Names of the processes.
     pub names: Vec<String>,
@@ -57,6 +58,12 @@ impl Watch {
         let mut before = cpu::read(&known);
         let mut last = Instant::now();
         for second in 1_u32.. {
+            if crowd.begun + EVERY * (second + 1) <= last {
+                // Another generator began the run before this one heard of it.
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.samples.push(Sample { free: crowd.shop.capacity, ..Sample::default() });
+                continue;
+            }
             sleep_until((crowd.begun + EVERY * second).into()).await;
             let processes = current();
             let now = cpu::read(&processes);

@@ -7,6 +7,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use super::Shard;
+
 /// Resolution of curves, in seconds.
 const BIN_S: f64 = 0.1;
 /// Longest schedule, in seconds.
@@ -69,8 +71,8 @@ pub enum Curve {
     Replay {
         /// The file.
         file: PathBuf,
-        /// What was in it.
-        #[serde(skip_deserializing, default)]
+        /// What was in it, for who has only what was written of the scenario.
+        #[serde(default)]
         seconds: Vec<[f64; 2]>,
     },
 }
@@ -103,6 +105,7 @@ impl Arrivals {
     /// If it can't be read.
     pub fn read_replay(&mut self, beside: &Path) -> Result<()> {
         let Curve::Replay { file, seconds } = &mut self.curve else { return Ok(()) };
+        seconds.clear();
         let path = beside.join(&*file);
         let reader = csv::ReaderBuilder::new().has_headers(false).from_path(&path);
         for row in reader.with_context(|| format!("{}", path.display()))?.into_records() {
@@ -197,6 +200,14 @@ impl Schedule {
             all,
             bin: 0,
         }
+    }
+}
+
+impl Schedule {
+    /// The visitors that a generator plays, numbered from 1 on, and when each comes.
+    pub fn of(self, shard: Shard) -> impl Iterator<Item = (u64, f64)> + use<> {
+        let all = (0_u64..).zip(self).filter(move |(number, _)| shard.plays(*number));
+        all.map(|(number, at_s)| (number + 1, at_s))
     }
 }
 

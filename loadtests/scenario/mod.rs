@@ -4,6 +4,7 @@
 mod arrivals;
 mod library;
 pub mod parts;
+mod shard;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use self::library::LIBRARY;
 pub use self::parts::{
     Chaos, Connections, Door, Fault, Machine, Payments, Thinking, Thresholds, Venue,
 };
+pub use self::shard::Shard;
 use crate::rig::Terms;
 use crate::visitors::persona::Persona;
 

@@ -34,6 +34,30 @@ fn a_seed_is_a_schedule_and_everybody_comes_in_order() {
 }
 
 #[test]
+fn shards_play_everybody_as_one_generator_would() {
+    let even = arrivals(Curve::Steady, -5.0, 40.0);
+    let of = |number, of| Schedule::new(&even, 1).of(Shard { number, of }).collect::<Vec<_>>();
+    let mut all = [of(1, 3), of(2, 3), of(3, 3)].concat();
+    all.sort_by_key(|(number, _)| *number);
+    assert_eq!(all, of(1, 1));
+    assert_eq!(
+        all.iter().map(|(_, at)| *at).collect::<Vec<_>>(),
+        Schedule::new(&even, 1).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_scenario_that_was_written_is_the_same_when_read() {
+    for (name, text) in LIBRARY {
+        let scenario = Scenario::parse(text, Path::new(".")).unwrap();
+        let written = serde_json::to_value(&scenario).unwrap();
+        let read: Scenario = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), written, "{name}");
+        read.check().unwrap();
+    }
+}
+
+#[test]
 fn curves_are_what_they_are_called() {
     let step = arrivals(Curve::Step(vec![[0.0, 1.0], [10.0, 3.0]]), 0.0, 20.0);
     assert!((4_800..5_200).contains(&between(&step, 0.0, 10.0)));
@@ -57,6 +81,8 @@ fn arrivals_can_be_replayed() {
     let mut past = arrivals(curve, 0.0, 3.0);
     past.read_replay(&directory).unwrap();
     past.check().unwrap();
+    let read: Arrivals = serde_json::from_str(&serde_json::to_string(&past).unwrap()).unwrap();
+    assert_eq!(read.per_second(), past.per_second(), "without the file as well");
     assert!((4_800..5_200).contains(&between(&past, 0.0, 1.0)));
     assert_eq!(between(&past, 1.01, 2.0), 0);
     std::fs::write(directory.join("past.csv"), "0,10\nx,y\n").unwrap();

@@ -318,7 +318,9 @@ fn machine(summary: &Summary) -> String {
         row("1,000 tickets, processor time used", money(cost.used_per_1000));
         row("1,000 tickets, the machine for the run", money(cost.machine_per_1000));
     }
-    html.push_str("</table></div><details><summary>The scenario</summary><pre>");
+    html.push_str("</table></div>");
+    html.push_str(&people::generators(summary));
+    html.push_str("<details><summary>The scenario</summary><pre>");
     html.push_str(&escape(&scenario.text));
     html + "</pre></details></section>"
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::report::Facts;
+use super::shards::Shards;
 use super::summary::Check;
 use super::tally::{Ending, Step};
 
@@ -65,7 +66,7 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
             percent(bots),
         );
     }
-    let late = tally.late.quantile(0.99).as_secs_f64() * 1e3;
+    let late = facts.worst_late().p99_ms;
     check(
         late <= wanted.generator_late_p99_ms,
         "generator late, p99".to_owned(),
@@ -85,6 +86,8 @@ pub fn problems(facts: &Facts, checks: &[Check]) -> Vec<String> {
     };
     let tally = &facts.tally;
     check(facts.audit.0, AUDIT_PROBLEM.to_owned());
+    let missing = facts.shards.as_ref().map(Shards::missing).unwrap_or_default();
+    check(missing.is_empty(), format!("nothing came from the generators {missing:?}"));
     match &facts.drawer {
         Some(drawer) => {
             let (pg, redis) = (&drawer.postgres, &drawer.redis);

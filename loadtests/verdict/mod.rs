@@ -9,7 +9,9 @@ mod people;
 mod plot;
 pub mod report;
 mod seconds;
+pub mod shards;
 mod steps;
+mod stored;
 pub mod summary;
 pub mod tally;
 #[cfg(test)]

@@ -74,6 +74,36 @@ pub fn fairness(summary: &Summary) -> String {
     )
 }
 
+/// Where the visitors came from, if several generators played the run.
+pub fn generators(summary: &Summary) -> String {
+    if summary.shards.is_empty() {
+        return String::new();
+    }
+    let mut machines: Vec<&str> = Vec::new();
+    let mut html = String::from(
+        "<h3>Generators</h3><p class=\"note\">Several programs played the visitors. The worst of \
+         them decides whether it was late.</p><table><tr><th>Generator</th><th>machine</th>\
+         <th>visitors</th><th>connections at once</th><th>late, p99</th><th>late, most</th></tr>",
+    );
+    for row in &summary.shards {
+        if !machines.contains(&row.machine.as_str()) {
+            machines.push(&row.machine);
+        }
+        let machine = machines.iter().position(|known| *known == row.machine).unwrap_or(0) + 1;
+        let _ = write!(
+            html,
+            "<tr><td>generator {}</td><td>{machine}</td><td>{}</td><td>{}</td><td>{:.1} ms</td>\
+             <td>{:.1} ms</td></tr>",
+            row.shard,
+            grouped(row.visitors),
+            grouped(row.most_connections.into()),
+            row.late.p99_ms,
+            row.late.max_ms
+        );
+    }
+    html + "</table>"
+}
+
 /// Refusals, requests turned away, errors.
 pub fn noes(summary: &Summary) -> String {
     let table = |title: &str, note: &str, rows: &[CountRow]| {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::judge;
+use super::shards::Shards;
 use super::summary::{
     ChaosRow, Cost, CountRow, CpuRow, Generator, Latency, PersonaRow, Series, StepRow, Summary,
     VERSION, Window,
@@ -22,6 +25,7 @@ const RUSH_PERCENT: usize = 95;
 const SHOP: [&str; 3] = ["server", "redis", "postgres"];
 
 /// What the report is made of.
+#[derive(Serialize, Deserialize)]
 pub struct Facts {
     /// What was played.
     pub scenario: Scenario,
@@ -47,6 +51,8 @@ pub struct Facts {
     pub audit: (bool, String),
     /// What went wrong on purpose.
     pub chaos: Vec<ChaosRow>,
+    /// Whose they are, where several generators play one run.
+    pub shards: Option<Shards>,
 }
 
 impl From<&Times> for Latency {
@@ -66,6 +72,7 @@ impl From<&Times> for Latency {
 impl Facts {
     /// Computes it.
     pub fn summary(self) -> Summary {
+        let part = self.shards.as_ref().map(|_| self.pack());
         let checks = judge::checks(&self);
         let problems = judge::problems(&self, &checks);
         let sold = self.drawer.as_ref().map_or(0, |drawer| drawer.postgres.sold);
@@ -86,9 +93,8 @@ impl Facts {
             interrupted: self.interrupted,
             capacity: self.capacity,
             sold,
-            cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-            at: jiff::Timestamp::now().as_second()
-                - i64::try_from(self.gone.took.as_secs()).unwrap_or(0),
+            cores: self.shards.as_ref().map_or_else(cores, |shards| shards.cores),
+            at: self.shards.as_ref().map_or_else(|| began(&self.gone), |shards| shards.at),
             opened_s: self.opened_s,
             sold_out_s: sold_out.then(|| after(last).as_secs_f64()),
             generator: self.generator(),
@@ -114,7 +120,16 @@ impl Facts {
             drain_s: self.drained.ok().map(|took| took.as_secs_f64()),
             audit: self.audit.1,
             scenario: self.scenario,
+            shards: self.shards.map_or_else(Vec::new, |shards| shards.rows),
+            part,
         }
+    }
+
+    /// How late the generator was; of several, the worst.
+    pub fn worst_late(&self) -> Latency {
+        let rows = self.shards.iter().flat_map(|shards| &shards.rows);
+        let worst = rows.map(|row| row.late).max_by(|a, b| a.p99_ms.total_cmp(&b.p99_ms));
+        worst.unwrap_or_else(|| (&self.tally.late).into())
     }
 
     fn generator(&self) -> Generator {
@@ -125,7 +140,7 @@ impl Facts {
             most_here: self.seen.samples.iter().map(|sample| sample.here).max().unwrap_or(0),
             most_connections: self.connections.0,
             connections_opened: self.connections.1,
-            late: (&self.tally.late).into(),
+            late: self.worst_late(),
             queued: (&self.tally.queued).into(),
         }
     }
@@ -219,6 +234,16 @@ impl Facts {
             processes: self.seen.names.clone(),
         }
     }
+}
+
+/// The machine's cores.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, std::num::NonZero::get)
+}
+
+/// When a run that has just ended began, in seconds since 1970.
+pub fn began(gone: &Gone) -> i64 {
+    jiff::Timestamp::now().as_second() - i64::try_from(gone.took.as_secs()).unwrap_or(0)
 }
 
 fn window(tally: &Tally, opened: Duration, end: Duration) -> Window {

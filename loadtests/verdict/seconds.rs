@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::steps::Step;
 
 /// One second of the run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Second {
     /// Visitors who came, joined the line, and were let in.
     pub arrived: u32,
@@ -30,7 +32,7 @@ pub const DRAWN_STEPS: [Step; 5] = [Step::Join, Step::Poll, Step::Hold, Step::Ch
 
 /// A coarse distribution: buckets grow by an eighth each, from 0.1 ms on.
 #[derive(Clone, Debug)]
-pub struct Buckets([u32; Self::COUNT]);
+pub struct Buckets(pub(super) [u32; Self::COUNT]);
 
 impl Default for Buckets {
     fn default() -> Self {
@@ -39,7 +41,7 @@ impl Default for Buckets {
 }
 
 impl Buckets {
-    const COUNT: usize = 128;
+    pub(super) const COUNT: usize = 128;
     const FIRST_MS: f64 = 0.1;
     const GROWTH: f64 = 1.12;
 

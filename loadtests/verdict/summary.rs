@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::shards::ShardRow;
 use super::tally::{Ending, Step};
 use crate::scenario::Scenario;
 use crate::visitors::persona::Persona;
@@ -87,6 +88,12 @@ pub struct Summary {
     pub drain_s: Option<f64>,
     /// What the audit printed.
     pub audit: String,
+    /// The generators, where several played the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardRow>,
+    /// Then also everything that was counted, to be merged with what others counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
 }
 
 /// A threshold.

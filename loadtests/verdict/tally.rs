@@ -5,9 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 pub use super::seconds::{Buckets, DRAWN_STEPS, Second};
 pub use super::steps::{Ending, Step};
+use super::stored;
 use crate::visitors::persona::Persona;
 
 /// Shards of the count.
@@ -20,7 +22,7 @@ const DIGITS: u8 = 3;
 const MAX_SAMPLES: usize = 10;
 
 /// What became of a visitor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Fate {
     /// Of which kind.
     pub persona: Persona,
@@ -37,7 +39,7 @@ pub struct Fate {
 }
 
 /// Durations in microseconds.
-pub struct Times(Histogram<u64>);
+pub struct Times(pub(super) Histogram<u64>);
 
 impl Default for Times {
     fn default() -> Self {
@@ -74,7 +76,7 @@ impl Times {
 }
 
 /// The times of a step.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct StepTimes {
     /// From when the request was intended (the schedule, the poll that was told, the end of a
     /// pause) to the answer that could be gone on with, repetitions included.
@@ -84,7 +86,7 @@ pub struct StepTimes {
 }
 
 /// A purchase, as its buyer saw it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sale {
     /// When the buyer had the tickets, from the beginning of the run on.
     pub at: Duration,
@@ -93,7 +95,7 @@ pub struct Sale {
 }
 
 /// What happened.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Tally {
     /// By step, in the order of [`Step::ALL`].
     pub steps: [StepTimes; Step::ALL.len()],
@@ -117,10 +119,13 @@ pub struct Tally {
     /// The run, second by second.
     pub seconds: Vec<Second>,
     /// The system's noes, by step and code. Part of any sale; never counted as throughput.
+    #[serde(with = "stored::counts")]
     pub refusals: BTreeMap<(Step, String), u64>,
     /// Requests that were asked to come again (503, 504, 429), by step and code.
+    #[serde(with = "stored::counts")]
     pub turned_away: BTreeMap<(Step, String), u64>,
     /// What should not have happened, by step and kind.
+    #[serde(with = "stored::counts")]
     pub mistakes: BTreeMap<(Step, String), u64>,
     /// Some of them in full.
     pub samples: Vec<String>,
@@ -169,7 +174,8 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    /// Adds all of the other.
+    pub fn add(&mut self, other: Self) {
         for (mine, theirs) in self.steps.iter_mut().zip(&other.steps) {
             mine.wanted.add(&theirs.wanted);
             mine.service.add(&theirs.service);

@@ -4,11 +4,12 @@ use std::time::Duration;
 use super::compare::compare;
 use super::html::page;
 use super::report::Facts;
+use super::shards::{Shards, merge};
 use super::summary::{Sample, Summary};
 use super::tally::{Ending, Fate, Sale, Step, Tally};
 use crate::run::Seen;
 use crate::scenario::parts::Limits;
-use crate::scenario::{LIBRARY, Scenario};
+use crate::scenario::{LIBRARY, Scenario, Shard};
 use crate::visitors::persona::Persona;
 use crate::visitors::{Count, Drawer, Gone};
 
@@ -62,6 +63,7 @@ fn clean() -> Facts {
         drained: Ok(Duration::ZERO),
         audit: (true, "fine".to_owned()),
         chaos: Vec::new(),
+        shards: None,
     }
 }
 
@@ -164,4 +166,116 @@ fn a_change_within_the_noise_is_none() {
     assert!(!compare(&wide, &[run(80.0, 0.0)]).is_worse());
     let better = compare(&[run(100.0, 2.0)], &[run(120.0, 2.0)]);
     assert!(!better.is_worse() && better.to_string().contains("better"));
+}
+
+/// What the visitors of a generator do, each something else.
+fn counted(shard: Shard) -> Tally {
+    let mut tally = Tally::default();
+    for visitor in (0..900_u64).filter(|visitor| shard.plays(*visitor)) {
+        let (second, micros) = (4 + visitor as usize % 40, visitor * visitor + 100);
+        let took = Duration::from_micros(micros);
+        for step in [Step::Session, Step::Join, Step::Hold] {
+            tally.step(step, second, took * (step as u32 + 1), took, Duration::ZERO);
+        }
+        tally.refused.record(took);
+        tally.late.record(Duration::from_micros(visitor));
+        *tally.refusals.entry((Step::Hold, "none_left".to_owned())).or_default() += 1;
+        let persona = Persona::ALL[visitor as usize % Persona::ALL.len()];
+        let bought = visitor.is_multiple_of(3);
+        tally.fates.push(Fate {
+            persona,
+            ending: if bought { Ending::Bought } else { Ending::SoldOut },
+            came_s: (visitor * 577 % 901) as f32,
+            rank: Some((visitor * 331 % 907) as f32 / 907.0),
+            admitted_s: bought.then_some(1.0),
+            tickets: u32::from(bought),
+        });
+        let now = tally.second(second);
+        (now.arrived, now.joined) = (now.arrived + 1, now.joined + 1);
+        now.late_ms = now.late_ms.max(visitor as f32);
+        if bought {
+            (now.purchases, now.places) = (now.purchases + 1, now.places + 1);
+            let at = Duration::from_millis(second as u64 * 1_000 + visitor);
+            tally.sale(took, Sale { at, places: vec![visitor as i32] });
+        }
+    }
+    tally.sales.sort_by_key(|sale| sale.at);
+    tally
+}
+
+/// What a generator of a run has seen; only the first has audited.
+fn seen_by(run: u128, number: u32, of: u32) -> Facts {
+    let shard = Shard { number, of };
+    let mut facts = clean();
+    facts.tally = counted(shard);
+    facts.gone = Gone { came: facts.tally.fates.len() as u64, ..facts.gone };
+    let count = || Count { sold: 300, claimed: 0, held: 0, free: 0 };
+    facts.drawer = Some(Drawer { redis: count(), postgres: count(), agree: true });
+    facts.capacity = 300;
+    if number > 1 {
+        (facts.drawer, facts.audit) = (None, (false, String::new()));
+        facts.seen.names = vec![format!("generator-{number}")];
+        facts.seen.used = vec![Duration::from_secs(1)];
+        let sample = Sample { here: 5, cores: vec![0.1], ..Sample::default() };
+        facts.seen.samples = vec![sample; 9];
+    }
+    facts.shards = Some(Shards::one(uuid::Uuid::from_u128(run), shard, &facts));
+    facts
+}
+
+#[test]
+fn the_parts_of_a_run_make_the_whole() {
+    let alone = seen_by(1, 1, 1);
+    let stored = |number| Facts::unpack(&seen_by(1, number, 3).pack()).unwrap();
+    let whole = merge(vec![stored(3), stored(1), stored(2)]).unwrap();
+    assert_eq!(whole.seen.names, ["server-1", "generator", "generator-2", "generator-3"]);
+    let (whole, alone) = (whole.summary(), alone.summary());
+    assert!(whole.passed, "{:?}", whole.problems);
+    assert_eq!((whole.generator.visitors, whole.generator.late.count), (900, 300));
+    assert_eq!(whole.shards.iter().map(|row| row.visitors).sum::<u64>(), 900);
+    assert_eq!((whole.series.spots[0].here, whole.series.spots[8].here), (12, 10));
+    assert!(whole.series.spots.iter().take(9).all(|spot| spot.cores.len() == 4));
+    let told = |summary: &Summary| {
+        let mut told = serde_json::to_value(summary).unwrap();
+        // These are about the generators.
+        for field in ["generator", "shards", "part", "cpu", "at", "cost", "checks"] {
+            told.as_object_mut().unwrap().remove(field);
+        }
+        let series = told["series"].as_object_mut().unwrap();
+        series.retain(|field, _| !["spots", "processes"].contains(&field.as_str()));
+        // Sums of fractions depend on their order.
+        let correlation = told["fairness"]["arrival_to_rank"].take().as_f64().unwrap();
+        (told, (correlation * 1e9).round())
+    };
+    assert_eq!(told(&whole), told(&alone));
+    // What was merged can be read again, and merged no further.
+    let again = Facts::unpack(whole.part.as_deref().unwrap()).unwrap();
+    assert!(merge(vec![again, stored(2)]).is_err());
+}
+
+#[test]
+fn only_parts_of_one_run_are_merged_and_whoever_is_missing_is_named() {
+    let refused = |parts: Vec<Facts>| merge(parts).map(|_| ()).unwrap_err().to_string();
+    assert!(refused(vec![seen_by(1, 1, 2), seen_by(2, 2, 2)]).contains("different runs"));
+    assert!(refused(vec![seen_by(1, 1, 2), seen_by(1, 1, 2)]).contains("twice"));
+    let twice = vec![seen_by(1, 1, 2), seen_by(1, 2, 2), seen_by(1, 2, 2)];
+    assert!(refused(twice).contains("twice"));
+    assert!(refused(vec![seen_by(1, 2, 2)]).contains("first generator is missing"));
+    assert!(refused(vec![clean()]).contains("no shard"));
+    assert!(Facts::unpack("bm90IHppcHBlZA==").is_err() && Facts::unpack("?").is_err());
+    let summary = merge(vec![seen_by(1, 1, 3), seen_by(1, 3, 3)]).unwrap().summary();
+    assert!(!summary.passed && summary.problems.join(" ").contains("generators [2]"));
+}
+
+#[test]
+fn the_worst_generator_decides_whether_it_was_late() {
+    let mut late = seen_by(1, 2, 2);
+    (0..20).for_each(|_| late.tally.late.record(Duration::from_millis(150)));
+    late.shards = Some(Shards::one(uuid::Uuid::from_u128(1), Shard { number: 2, of: 2 }, &late));
+    let mut first = seen_by(1, 1, 2);
+    (0..9_000).for_each(|_| first.tally.late.record(Duration::ZERO));
+    let summary = merge(vec![first, late]).unwrap().summary();
+    assert!(!summary.passed && summary.problems.join(" ").contains("generator late"));
+    assert!(summary.generator.late.p99_ms > 140.0);
+    assert!(page(&summary).contains("generator 2"));
 }

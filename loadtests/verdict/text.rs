@@ -87,7 +87,18 @@ impl Summary {
             f,
             "  at most {} visitors and {} connections at once; {} connections opened in all",
             generator.most_here, generator.most_connections, generator.connections_opened
-        )
+        )?;
+        self.shards.iter().try_for_each(|row| {
+            writeln!(
+                f,
+                "  generator {}: {} visitors, {} connections at once, late p99 {:.1} ms{}",
+                row.shard,
+                row.visitors,
+                row.most_connections,
+                row.late.p99_ms,
+                if row.interrupted { ", interrupted" } else { "" }
+            )
+        })
     }
 
     fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -153,6 +153,11 @@ impl Visitor {
         }
         let crowd = self.crowd.clone();
         let from = self.address();
+        let [a, b, c] = self.persona.address(self.number);
+        let client = format!("10.{a}.{b}.{c}");
+        // Only loopback has an address for everybody.
+        let named = self.reach == Reach::Shared || !crowd.is_on_loopback;
+        let ask = Ask { forwarded: named.then_some(&*client), ..ask };
         let server = |at: u64| {
             let count = crowd.servers.len();
             let at = usize::try_from(at).unwrap_or(0) % count;
@@ -174,9 +179,6 @@ impl Visitor {
             }
             Reach::Shared => {
                 self.requests += 1;
-                let [a, b, c] = self.persona.address(self.number);
-                let client = format!("10.{a}.{b}.{c}");
-                let ask = Ask { forwarded: Some(&client), ..ask };
                 server(self.number + requests).ask(path, ask).await
             }
         }

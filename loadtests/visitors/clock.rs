@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, sleep_until};
 
@@ -25,7 +26,7 @@ const FINISH_WITHIN: Duration = Duration::from_mins(2);
 const DRAWER_EVERY: Duration = Duration::from_millis(500);
 
 /// What came of the crowd.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Gone {
     /// Visitors who came.
     pub came: u64,
@@ -85,13 +86,13 @@ impl Crowd {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let now = Instant::now();
-            while let Some((_, due)) = coming.next_if(|(_, due)| *due <= now) {
+            while let Some((number, due)) = coming.next_if(|(_, due)| *due <= now) {
                 gone.came += 1;
-                if self.stays_away(gone.came) {
-                    self.tallies.note(gone.came, |tally| tally.stayed_away += 1);
+                if self.stays_away(number) {
+                    self.tallies.note(number, |tally| tally.stayed_away += 1);
                     continue;
                 }
-                Self::wake(Box::new(Visitor::new(self, gone.came, due)), &back);
+                Self::wake(Box::new(Visitor::new(self, number, due)), &back);
             }
             while waiting.peek().is_some_and(|entry| entry.0.due <= now) {
                 waiting.pop().into_iter().for_each(|entry| Self::wake(entry.0, &back));
@@ -126,11 +127,11 @@ impl Crowd {
         gone
     }
 
-    /// Who comes when.
+    /// Who comes when, of those that this generator plays.
     fn coming(&self) -> impl Iterator<Item = (u64, Instant)> + use<> {
         let schedule = Schedule::new(&self.scenario.arrivals, self.scenario.seed);
         let opens = self.opens;
-        (0_u64..).zip(schedule).map(move |(number, at_s)| {
+        schedule.of(self.shard).map(move |(number, at_s)| {
             let span = Duration::from_secs_f64(at_s.abs());
             let before = opens.checked_sub(span).unwrap_or(opens);
             (number, if at_s < 0.0 { before } else { opens + span })

@@ -11,20 +11,21 @@ mod visitor;
 mod waiting;
 mod wish;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::clock::Gone;
 use self::persona::Mix;
 use self::visitor::SPOTS;
 pub use self::visitor::Spot;
-use crate::rig::{EVENT, Programs};
-use crate::scenario::Scenario;
+use crate::rig::EVENT;
+use crate::scenario::{Scenario, Shard};
 use crate::shop::Shop;
 use crate::verdict::tally::Tallies;
 use crate::wire::{Ask, Open, Origin};
@@ -37,6 +38,21 @@ const TO_SANDBOX: usize = 256;
 /// Most connections of the crowd's own are kept so long without use; servers are told to keep
 /// them longer.
 const OWN_IDLE: Duration = Duration::from_secs(110);
+
+/// Where the visitors of a generator come, and when.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The shop's servers.
+    pub servers: Vec<SocketAddr>,
+    /// The payment sandbox.
+    pub sandbox: SocketAddr,
+    /// When the run began.
+    pub begun: Instant,
+    /// When the sale opens: T-0.
+    pub opens: Instant,
+    /// Which of the visitors come from here.
+    pub shard: Shard,
+}
 
 /// What all visitors share.
 pub struct Crowd {
@@ -60,6 +76,10 @@ pub struct Crowd {
     pub begun: Instant,
     /// When the sale opens: T-0.
     pub opens: Instant,
+    /// Which of the visitors come from here.
+    pub shard: Shard,
+    /// Whether the servers are on this machine.
+    pub is_on_loopback: bool,
     mix: Mix,
     own_taken: AtomicU32,
     spots: [AtomicI64; SPOTS],
@@ -67,7 +87,7 @@ pub struct Crowd {
 }
 
 /// The public drawer count.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Drawer {
     /// By Redis.
     pub redis: Count,
@@ -78,7 +98,7 @@ pub struct Drawer {
 }
 
 /// One side of the drawer count.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Count {
     /// Sold.
     pub sold: u64,
@@ -105,22 +125,21 @@ impl Drawer {
 }
 
 impl Crowd {
-    /// Reads what is sold; nobody comes yet. The sale opens at that moment.
+    /// Reads what is sold; nobody comes yet.
     ///
     /// # Errors
     /// If the servers don't answer as they should.
-    pub async fn gather(
-        scenario: Scenario,
-        programs: &Programs,
-        opens: Instant,
-    ) -> Result<Arc<Self>> {
+    pub async fn gather(scenario: Scenario, site: Site) -> Result<Arc<Self>> {
+        let Site { servers, sandbox, begun, opens, shard } = site;
         let open = Arc::new(Open::default());
-        let (shared, idle) = (scenario.connections.shared, OWN_IDLE);
-        let servers = programs.server_addresses.iter();
+        let shared = u32::try_from(scenario.connections.shared)?;
+        let (shared, idle) = (usize::try_from(shard.share(shared).max(1))?, OWN_IDLE);
+        let is_on_loopback = servers.iter().all(|address| address.ip().is_loopback());
+        let servers = servers.iter();
         let servers: Result<Vec<Origin>, _> =
             servers.map(|address| Origin::counted(*address, shared, open.clone(), idle)).collect();
         let servers = servers?;
-        let sandbox = Origin::new(programs.sandbox_address, TO_SANDBOX)?;
+        let sandbox = Origin::new(sandbox, TO_SANDBOX)?;
         let read = async |path: &str| {
             let path = format!("/v1/events/{EVENT}{path}");
             let answer = servers[0].ask(&path, Ask::default()).await?;
@@ -133,7 +152,9 @@ impl Crowd {
             mix: Mix::new(weights),
             room_path: format!("{}/waiting-room", shop.path),
             sandbox_url: format!("http://{}", sandbox.address()),
-            begun: Instant::now(),
+            begun,
+            shard,
+            is_on_loopback,
             tallies: Tallies::default(),
             own_taken: AtomicU32::new(0),
             spots: Default::default(),
@@ -156,6 +177,17 @@ impl Crowd {
     pub fn here(&self) -> u64 {
         let sum: i64 = self.spots.iter().map(|spot| spot.load(Ordering::Relaxed)).sum();
         u64::try_from(sum).unwrap_or(0)
+    }
+
+    /// From the beginning of the run to the opening, in seconds.
+    pub fn opened_s(&self) -> f64 {
+        self.opens.saturating_duration_since(self.begun).as_secs_f64()
+    }
+
+    /// Most connections at once, and all that were opened.
+    pub fn connections(&self) -> (u32, u64) {
+        let origins = self.servers.iter().chain([&self.sandbox]);
+        (self.open.most(), origins.map(|origin| u64::from(origin.opened())).sum())
     }
 
     /// Seconds from the opening on, negative before it.

@@ -100,7 +100,7 @@ impl Visitor {
         let persona = crowd.mix.draw(&mut rng);
         let fresh = rng.random_bool(scenario.connections.fresh);
         let taken = crowd.own_taken.fetch_add(1, Ordering::Relaxed);
-        let reach = if taken < scenario.connections.own {
+        let reach = if taken < crowd.shard.share(scenario.connections.own) {
             Reach::Own
         } else {
             crowd.own_taken.fetch_sub(1, Ordering::Relaxed);

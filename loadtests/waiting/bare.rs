@@ -2,7 +2,7 @@
 //! runtime and allocator as onsale and served by the same code.
 
 use std::future::ready;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub async fn run(options: Options) -> Result<bool> {
 /// # Errors
 /// If it doesn't in time.
 pub async fn start(arguments: &[&str], path: &str) -> Result<(Child, SocketAddr)> {
-    let address = free_addresses(1)?[0];
+    let address = free_addresses(Ipv4Addr::LOCALHOST, 1)?[0];
     let child = Command::new(std::env::current_exe()?)
         .args(arguments)
         .args(["--listen", &address.to_string()])

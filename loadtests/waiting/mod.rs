@@ -6,7 +6,7 @@ pub mod drive;
 mod report;
 pub mod visitors;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -86,6 +86,7 @@ pub async fn run(options: Options) -> Result<bool> {
         venue: SampleVenue::Arena,
         terms: Terms::default(),
         servers: 1,
+        host: Ipv4Addr::LOCALHOST,
         room: Some(room),
         tuning: Tuning { limits: counted(), http: String::new(), more: EASY_PROOFS.to_owned() },
     };

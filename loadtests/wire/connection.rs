@@ -69,12 +69,14 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects from the given loopback address.
+    /// Connects from the given loopback address; to elsewhere from this machine's own.
     pub async fn open(from: Ipv4Addr, to: SocketAddr, open: &Arc<Open>) -> Result<Self, WireError> {
         let connected = async {
             let socket = TcpSocket::new_v4()?;
             socket.set_nodelay(true)?;
-            socket.bind((from, 0).into())?;
+            if to.ip().is_loopback() {
+                socket.bind((from, 0).into())?;
+            }
             socket.connect(to).await
         };
         let stream: io::Result<TcpStream> = connected.await;
