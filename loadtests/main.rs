@@ -4,6 +4,7 @@
 mod attack;
 mod bench;
 mod bots;
+mod rehearse;
 mod rig;
 mod run;
 mod scenario;
@@ -49,6 +50,8 @@ struct Arguments {
 enum Command {
     /// Plays a scenario.
     Run(RunOptions),
+    /// Plays a scenario at a running deployment, with a shadow of one of its events.
+    Rehearse(RehearseOptions),
     /// Lists the scenarios that come with the program.
     Scenarios {
         /// Prints this one's text, to begin one's own with.
@@ -90,6 +93,23 @@ enum Command {
 struct RunOptions {
     /// One of `surge scenarios`, or a file.
     scenario: String,
+    /// Another seed than the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Another number of visitors than the scenario's.
+    #[arg(long)]
+    visitors: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How a scenario is played at a deployment.
+#[derive(Args)]
+struct RehearseOptions {
+    /// One of `surge scenarios`, or a file.
+    scenario: String,
+    #[command(flatten)]
+    target: rehearse::Target,
     /// Another seed than the scenario's.
     #[arg(long)]
     seed: Option<u64>,
@@ -153,6 +173,15 @@ async fn dispatch(arguments: Arguments) -> Result<bool> {
             scenario.check()?;
             Box::pin(play(scenario, options.output)).await
         }
+        Command::Rehearse(options) => {
+            let mut scenario = Scenario::find(&options.scenario)?;
+            scenario.seed = options.seed.unwrap_or(scenario.seed);
+            scenario.arrivals.visitors = options.visitors.unwrap_or(scenario.arrivals.visitors);
+            scenario.check()?;
+            let playing = playing(&options.output)?;
+            let summary = Box::pin(rehearse::play(scenario, &options.target, &playing)).await?;
+            conclude(&summary, &options.output)
+        }
         Command::Scenarios { name } => scenarios(name.as_deref()),
         Command::Report { summary, html } => {
             let page = html::page(&read(&summary)?);
@@ -175,18 +204,26 @@ async fn dispatch(arguments: Arguments) -> Result<bool> {
 }
 
 async fn play(scenario: Scenario, output: Output) -> Result<bool> {
-    let playing = Playing {
+    let summary = run::play(scenario, &playing(&output)?).await?;
+    conclude(&summary, &output)
+}
+
+fn playing(output: &Output) -> Result<Playing> {
+    Ok(Playing {
         directory: directory(output.data_dir.as_ref())?,
         screen: !output.plain && std::io::stderr().is_terminal(),
         say: progress(),
-    };
-    let summary = run::play(scenario, &playing).await?;
+    })
+}
+
+/// Says how it went, wherever it was asked for.
+fn conclude(summary: &Summary, output: &Output) -> Result<bool> {
     println!("{summary}");
     if let Some(path) = &output.json {
-        write(path, &serde_json::to_string_pretty(&summary)?)?;
+        write(path, &serde_json::to_string_pretty(summary)?)?;
     }
     if let Some(path) = &output.html {
-        write(path, &html::page(&summary))?;
+        write(path, &html::page(summary))?;
     }
     Ok(summary.passed)
 }

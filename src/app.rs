@@ -30,6 +30,8 @@ use crate::mail::{self, Mailer};
 use crate::orders::mirror::{self, Mirror};
 use crate::orders::reading::Reader;
 use crate::payments::Gateway;
+use crate::payments::gateways::Gateways;
+use crate::payments::rehearsal::Rehearsal;
 use crate::payments::sandbox::Sandbox;
 use crate::payments::settle::Settler;
 use crate::payments::stripe::Stripe;
@@ -72,8 +74,8 @@ pub struct App {
     pub keyring: Keyring,
     /// Sessions that have ended although their tokens look good.
     pub revoked: Arc<Revoked>,
-    /// The payment provider.
-    pub gateway: Gateway,
+    /// The payment providers.
+    pub gateways: Gateways,
     /// What takes mails away.
     pub mailer: Arc<dyn Mailer>,
     /// The claims' group commit.
@@ -130,6 +132,8 @@ pub struct App {
     pub rebuilding: DashMap<EventId, ()>,
     /// Turns at rebuilding.
     pub rebuilds: Semaphore,
+    /// Turns at auditing a rehearsal.
+    pub audits: Semaphore,
     this: Weak<Self>,
 }
 
@@ -216,7 +220,8 @@ impl App {
         .await
         .context("Redis does not answer")?;
         let keyring = Keyring::new(&config.keys)?;
-        let gateway = gateway(&config)?;
+        let unpaid = Rehearsal::new(pg.clone(), keyring.clone(), &config.http.public_url);
+        let gateways = Gateways::new(gateway(&config)?, Arc::new(unpaid));
         let mailer = mail::mailer(&config.mail, &pg)?;
         let catalog = Arc::new(Catalog::new(pg.clone(), config.redis.prefix.clone()));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -255,13 +260,14 @@ impl App {
             rebuilding: DashMap::new(),
             limits: limits::Node::new(&config.limits),
             rebuilds: Semaphore::new((config.database.connections as usize / 4).max(1)),
+            audits: Semaphore::new(1),
             config,
             pg,
             redis: redis.clone(),
             catalog: catalog.clone(),
             keyring,
             revoked: Arc::new(Revoked::default()),
-            gateway,
+            gateways,
             mailer,
             tasks,
             stopping: CancellationToken::new(),
@@ -306,7 +312,8 @@ impl App {
     /// # Errors
     /// `not_found`, or Postgres fails.
     pub async fn find_sale(&self, name: &str) -> Result<Arc<Sale>, Problem> {
-        self.catalog.find(name).await?.ok_or_else(|| Problem::new(Code::NotFound))
+        let sale = self.catalog.find(name).await?;
+        sale.filter(|sale| !sale.is_over()).ok_or_else(|| Problem::new(Code::NotFound))
     }
 
     /// The event, if its state in Redis is the one that Postgres recognises; otherwise its
@@ -324,6 +331,9 @@ impl App {
     /// # Errors
     /// See [`App::built_sale`].
     pub async fn built(&self, sale: Arc<Sale>) -> Result<Arc<Sale>, Problem> {
+        if sale.is_over() {
+            return Err(Problem::new(Code::NotFound));
+        }
         let Some(link) = self.redis.link() else { return Err(Problem::new(Code::Rebuilding)) };
         if sale.run_id == link.run_id {
             return Ok(sale);
@@ -332,6 +342,7 @@ impl App {
         let id = sale.listing.event.id;
         match self.catalog.refresh(id).await? {
             Some(sale) if sale.run_id == link.run_id => Ok(sale),
+            Some(sale) if sale.is_over() => Err(Problem::new(Code::NotFound)),
             _ => {
                 rebuild::request(self, id);
                 Err(Problem::new(Code::Rebuilding))
@@ -353,6 +364,16 @@ impl App {
                 Err(Problem::new(Code::Rebuilding))
             }
         }
+    }
+
+    /// Where orders of this event are paid.
+    ///
+    /// # Errors
+    /// `not_found`, or Postgres fails.
+    pub async fn gateway_of(&self, event: EventId) -> Result<&Gateway, Problem> {
+        let sale = self.catalog.sale(event).await?;
+        let sale = sale.ok_or_else(|| Problem::new(Code::NotFound))?;
+        Ok(self.gateways.of(&sale.listing.event))
     }
 
     /// The order's page, as a link that opens it without a session.

@@ -27,6 +27,7 @@ const SEAL_BYTES: usize = 16;
 pub const DIGEST_BYTES: usize = 16;
 
 /// The process's keys.
+#[derive(Clone)]
 pub struct Keyring {
     /// Keyed once, so that a token costs only its own text.
     tokens: Vec<(u8, Hmac<Sha256>)>,

@@ -43,6 +43,7 @@ pub mod organizers;
 pub mod payments;
 pub mod redis;
 pub mod registrations;
+pub mod rehearsals;
 pub mod serve;
 pub mod suspicion;
 pub mod tickets;

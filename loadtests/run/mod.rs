@@ -22,7 +22,7 @@ use crate::scenario::{Chaos, Door, Fault, Scenario};
 use crate::screen;
 use crate::verdict::report::Facts;
 use crate::verdict::summary::{ChaosRow, Summary};
-use crate::visitors::{Crowd, Drawer, Gone};
+use crate::visitors::{Crowd, Drawer, Gone, Site};
 use crate::wire::Origin;
 
 /// Between the moment when all is ready and the first arrivals.
@@ -118,7 +118,9 @@ impl Drop for Beside {
 async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Result<Summary> {
     let say = &playing.say;
     let opens = Instant::now() + TAKE_BREATH + Duration::from_secs_f64(scenario.lead_s());
-    let crowd = Crowd::gather(scenario, &rig.shop, opens).await?;
+    let (servers, sandbox) = (rig.shop.server_addresses.clone(), rig.shop.sandbox_address);
+    let site = Site { servers, sandbox, opens, abroad: None };
+    let crowd = Crowd::gather(scenario, site).await?;
     let mut beside = Beside { tasks: Vec::new(), screen: playing.screen };
     if let Some(door) = crowd.scenario.waiting_room.clone() {
         let (pg, event) = (rig.shop.pg.clone(), rig.shop.event);

@@ -68,6 +68,22 @@ const fn draw_before() -> f64 {
     2.0
 }
 
+impl Door {
+    /// A door that somebody else has set up: of it only the proof of work is known.
+    pub const fn elsewhere(proof_hashes: u32) -> Self {
+        Self {
+            per_minute: 0,
+            target_inside: 0,
+            turn_seconds: 0,
+            pass_seconds: 0,
+            proof_hashes,
+            draw_before_s: 0.0,
+            poll_s: None,
+            presale: None,
+        }
+    }
+}
+
 /// A presale for members with a code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -148,10 +148,15 @@ impl Visitor {
         path: &str,
         ask: Ask<'_>,
     ) -> Result<Answer, WireError> {
+        let crowd = self.crowd.clone();
+        let played = crowd.abroad.as_ref().map(|abroad| {
+            let [a, b, c] = self.persona.address(self.number);
+            format!("{} 10.{a}.{b}.{c}", abroad.tag)
+        });
+        let ask = Ask { played: played.as_deref(), ..ask };
         if let Some(elsewhere) = to {
             return elsewhere.ask(path, ask).await;
         }
-        let crowd = self.crowd.clone();
         let from = self.address();
         let server = |at: u64| {
             let count = crowd.servers.len();
@@ -176,7 +181,9 @@ impl Visitor {
                 self.requests += 1;
                 let [a, b, c] = self.persona.address(self.number);
                 let client = format!("10.{a}.{b}.{c}");
-                let ask = Ask { forwarded: Some(&client), ..ask };
+                // A deployment has its own proxies.
+                let forwarded = crowd.abroad.is_none().then_some(&*client);
+                let ask = Ask { forwarded, ..ask };
                 server(self.number + requests).ask(path, ask).await
             }
         }

@@ -11,6 +11,7 @@ mod visitor;
 mod waiting;
 mod wish;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ pub use self::clock::Gone;
 use self::persona::Mix;
 use self::visitor::SPOTS;
 pub use self::visitor::Spot;
-use crate::rig::{EVENT, Programs};
+use crate::rig::EVENT;
 use crate::scenario::Scenario;
 use crate::shop::Shop;
 use crate::verdict::tally::Tallies;
@@ -34,6 +35,8 @@ pub const PRESALE: &str = "members";
 pub const MEMBERS_CODE: &str = "CLUB-2026";
 /// Connections to the payment sandbox at most.
 const TO_SANDBOX: usize = 256;
+/// At a deployment nobody has told the servers to keep connections longer than they do.
+const ABROAD_IDLE: Duration = Duration::from_secs(20);
 /// Most connections of the crowd's own are kept so long without use; servers are told to keep
 /// them longer.
 const OWN_IDLE: Duration = Duration::from_secs(110);
@@ -52,6 +55,8 @@ pub struct Crowd {
     pub sandbox: Origin,
     /// Its address as it is written in payment pages.
     pub sandbox_url: String,
+    /// Whose shadow is sold, in a rehearsal at a deployment.
+    pub abroad: Option<Abroad>,
     /// Open connections.
     pub open: Arc<Open>,
     /// What happens.
@@ -65,6 +70,31 @@ pub struct Crowd {
     spots: [AtomicI64; SPOTS],
     over: watch::Sender<bool>,
 }
+
+/// Where the servers are, and when it opens.
+pub struct Site {
+    /// The shop's servers.
+    pub servers: Vec<SocketAddr>,
+    /// The payment sandbox.
+    pub sandbox: SocketAddr,
+    /// When the sale opens: T-0.
+    pub opens: Instant,
+    /// Set in a rehearsal at a deployment.
+    pub abroad: Option<Abroad>,
+}
+
+/// A rehearsal at a deployment.
+pub struct Abroad {
+    /// The shadow's id.
+    pub event: String,
+    /// The rehearsal's secret.
+    pub tag: String,
+    /// The deployment's host, as its visitors write it.
+    pub host: String,
+}
+
+/// Where a rehearsal's orders are paid, in a payment's address.
+const REHEARSED_PAYMENT: &str = "/rehearsals/pay/";
 
 /// The public drawer count.
 #[derive(Debug, Deserialize)]
@@ -109,20 +139,24 @@ impl Crowd {
     ///
     /// # Errors
     /// If the servers don't answer as they should.
-    pub async fn gather(
-        scenario: Scenario,
-        programs: &Programs,
-        opens: Instant,
-    ) -> Result<Arc<Self>> {
+    pub async fn gather(scenario: Scenario, site: Site) -> Result<Arc<Self>> {
+        let Site { servers, sandbox, opens, abroad } = site;
         let open = Arc::new(Open::default());
         let (shared, idle) = (scenario.connections.shared, OWN_IDLE);
-        let servers = programs.server_addresses.iter();
-        let servers: Result<Vec<Origin>, _> =
-            servers.map(|address| Origin::counted(*address, shared, open.clone(), idle)).collect();
+        let idle = if abroad.is_some() { ABROAD_IDLE } else { idle };
+        let named = |origin: Origin| match &abroad {
+            Some(abroad) => origin.named(&abroad.host),
+            None => Ok(origin),
+        };
+        let servers = servers.iter();
+        let servers: Result<Vec<Origin>, _> = servers
+            .map(|address| named(Origin::counted(*address, shared, open.clone(), idle)?))
+            .collect();
         let servers = servers?;
-        let sandbox = Origin::new(programs.sandbox_address, TO_SANDBOX)?;
+        let sandbox = named(Origin::new(sandbox, TO_SANDBOX)?)?;
+        let event = abroad.as_ref().map_or(EVENT, |abroad| &abroad.event);
         let read = async |path: &str| {
-            let path = format!("/v1/events/{EVENT}{path}");
+            let path = format!("/v1/events/{event}{path}");
             let answer = servers[0].ask(&path, Ask::default()).await?;
             ensure!(answer.status.is_success(), "{path}: {}", answer.status);
             Ok(answer.body)
@@ -142,9 +176,19 @@ impl Crowd {
             shop,
             servers,
             sandbox,
+            abroad,
             open,
             opens,
         }))
+    }
+
+    /// The page of a payment, at the payment sandbox.
+    pub fn payment_page<'a>(&self, url: &'a str) -> Option<&'a str> {
+        if self.abroad.is_some() {
+            // The deployment may be reached by another address than the one it tells buyers.
+            return url.find(REHEARSED_PAYMENT).map(|at| &url[at..]);
+        }
+        url.strip_prefix(&*self.sandbox_url)
     }
 
     /// How many are there.

@@ -31,7 +31,7 @@ impl Visitor {
             return Err(self.mistake(Step::Checkout, "payment", "an order without a payment"));
         };
         let crowd = self.crowd.clone();
-        let Some(page) = payment.url.strip_prefix(&*crowd.sandbox_url) else {
+        let Some(page) = crowd.payment_page(&payment.url) else {
             let what = format!("a page elsewhere: {}", payment.url);
             return Err(self.mistake(Step::Checkout, "payment", &what));
         };

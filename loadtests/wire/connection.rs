@@ -189,7 +189,7 @@ impl Head {
 /// A request as it goes over the wire.
 pub fn write(host: &HeaderValue, path: &str, ask: &Ask<'_>) -> Result<Vec<u8>, WireError> {
     let fits = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let texts = [ask.key, ask.queue, ask.pass, ask.forwarded];
+    let texts = [ask.key, ask.queue, ask.pass, ask.forwarded, ask.played];
     if path.contains(' ') || !fits(path) || !texts.iter().flatten().all(|text| fits(text)) {
         return Err(WireError::Unsendable);
     }
@@ -218,6 +218,7 @@ pub fn write(host: &HeaderValue, path: &str, ask: &Ask<'_>) -> Result<Vec<u8>, W
         ("onsale-queue", ask.queue),
         ("onsale-pass", ask.pass),
         ("x-forwarded-for", ask.forwarded),
+        ("onsale-rehearsal", ask.played),
     ] {
         if let Some(value) = value {
             header(name, value.as_bytes());

@@ -81,6 +81,8 @@ pub struct Ask<'a> {
     pub pass: Option<&'a str>,
     /// The address that a proxy says the visitor has.
     pub forwarded: Option<&'a str>,
+    /// The rehearsal's tag, and the visitor that is played.
+    pub played: Option<&'a str>,
 }
 
 /// An answer, and how long it took.
@@ -142,6 +144,15 @@ impl Origin {
             max_idle,
             is_out: AtomicBool::new(false),
         })
+    }
+
+    /// The same, under the name that it has for others.
+    ///
+    /// # Errors
+    /// If that can't be sent.
+    pub fn named(self, host: &str) -> Result<Self, WireError> {
+        let host = HeaderValue::try_from(host).map_err(|_| WireError::Unsendable)?;
+        Ok(Self { host, ..self })
     }
 
     /// Where it is.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, SessionId};
 use crate::keyring::SESSION_S;
+use crate::rehearsals::tag::Played;
 use crate::suspicion::{self, Reason, Traces, traces};
 
 /// Longest locale tag.
@@ -57,10 +58,16 @@ impl SessionView {
     operation_id = "createSession",
     responses((status = 201, description = "The session", body = SessionView))
 )]
-pub async fn create(State(app): State<Arc<App>>, found: Traces) -> (StatusCode, Json<SessionView>) {
+pub async fn create(
+    State(app): State<Arc<App>>,
+    found: Traces,
+    played: Option<Extension<Played>>,
+) -> (StatusCode, Json<SessionView>) {
     let (account, now) = (AccountId::fresh(), app.now());
     let token = app.keyring.session(account, now);
-    suspicion::note_prefix(&app, suspicion::ANYWHERE, found, Reason::ManySessions);
+    // What is played in a rehearsal counts there alone, and goes with it.
+    let at = played.map_or(suspicion::ANYWHERE, |Extension(played)| played.shadow);
+    suspicion::note_prefix(&app, at, found, Reason::ManySessions);
     let first = found.device.map_or(account, AccountId);
     let device = Some(traces::token(&app.keyring, first));
     let view = SessionView { device, ..SessionView::new(token, account, None, now) };

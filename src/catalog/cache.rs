@@ -35,6 +35,15 @@ pub struct Sale {
     pub keys: Keys,
 }
 
+impl Sale {
+    /// Whether it is the shadow of a rehearsal that has ended: to be removed, and built no more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let event = &self.listing.event;
+        event.rehearsal && event.status == super::EventStatus::Draft
+    }
+}
+
 /// The events of this process.
 pub struct Catalog {
     pg: PgPool,
@@ -139,7 +148,14 @@ impl Catalog {
     }
 
     async fn compare(&self, ids: &[uuid::Uuid]) -> sqlx::Result<()> {
-        for (id, version, epoch) in store::versions(&self.pg, ids).await? {
+        let versions = store::versions(&self.pg, ids).await?;
+        if versions.len() < ids.len() {
+            // Only rehearsals' shadows ever go.
+            let gone = |id: &EventId| ids.contains(&id.0) && !versions.iter().any(|v| v.0 == *id);
+            self.sales.retain(|id, _| !gone(id));
+            self.slugs.retain(|_, id| !gone(id));
+        }
+        for (id, version, epoch) in versions {
             let Some(known) = self.sales.get(&id).map(|known| known.clone()) else { continue };
             let sale = known.load_full();
             if sale.listing.event.version != version {

@@ -117,6 +117,8 @@ pub struct Event {
     pub focus: (f32, f32),
     /// Whether only buyers who have signed in can hold places.
     pub needs_account: bool,
+    /// Whether it is the shadow of another one, in a rehearsal: nobody is charged, told or let in.
+    pub rehearsal: bool,
     /// Raised by every change.
     pub version: i64,
 }

@@ -58,7 +58,10 @@ pub async fn load(pg: &PgPool, id: EventId) -> sqlx::Result<Option<(Listing, Epo
 async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(Event, EpochRow)>> {
     let row = sqlx::query!(
         r#"SELECT e.organizer_id, e.slug, e.name, e.description,
-                  e.starts_at AS "starts_at: SqlTimestamp", e.currency, e.status,
+                  e.starts_at AS "starts_at: SqlTimestamp", e.currency,
+                  CASE WHEN r.ended_at IS NULL AND r.event_id IS NOT NULL THEN 'on_sale'
+                       ELSE e.status END AS "status!",
+                  r.event_id IS NOT NULL AS "rehearsal!",
                   e.account_limit, e.hold_seconds, e.hold_max_seconds, e.pay_seconds,
                   e.return_seconds, e.orphan_rule, e.needs_account, e.focus_x, e.focus_y, e.version,
                   EXISTS (SELECT FROM waiting_rooms w WHERE w.event_id = e.id)
@@ -66,6 +69,7 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
                   v.name AS venue_name,
                   v.address, v.time_zone, p.epoch, p.redis_run_id
            FROM events e JOIN venues v ON v.id = e.venue_id JOIN epochs p ON p.event_id = e.id
+           LEFT JOIN rehearsals r ON r.event_id = e.id
            WHERE e.id = $1"#,
         id.0
     )
@@ -91,6 +95,7 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
         orphan_rule: row.orphan_rule,
         waiting_room: row.waiting_room,
         needs_account: row.needs_account,
+        rehearsal: row.rehearsal,
         focus: (row.focus_x, row.focus_y),
         version: row.version,
     };
@@ -326,7 +331,8 @@ pub async fn by_slug(pg: &PgPool, slug: &str) -> sqlx::Result<Option<EventId>> {
 /// If Postgres fails.
 pub async fn selling(pg: &PgPool) -> sqlx::Result<Vec<EventId>> {
     let ids = sqlx::query_scalar!(
-        "SELECT id FROM events WHERE status IN ('on_sale', 'paused', 'closed')"
+        r#"SELECT id AS "id!" FROM events WHERE status IN ('on_sale', 'paused', 'closed')
+           UNION ALL SELECT event_id FROM rehearsals WHERE ended_at IS NULL"#
     )
     .fetch_all(pg)
     .await?;

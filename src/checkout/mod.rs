@@ -165,6 +165,7 @@ fn claim_job(
         .ok_or_else(|| Problem::internal(format!("hold {hold} has places without a price")))?;
     // The first attempt of an order has the order's id: nothing more to remember or to derive.
     let attempt = AttemptId(hold.0);
+    let gateway = app.gateways.of(&sale.listing.event);
     Ok(ClaimJob {
         id: hold,
         event: sale.listing.event.id,
@@ -187,8 +188,8 @@ fn claim_job(
             "traces": prices.traces,
         }),
         attempt,
-        provider: app.gateway.name(),
-        reference: app.gateway.reference_of(attempt),
+        provider: gateway.name(),
+        reference: gateway.reference_of(attempt),
     })
 }
 
@@ -206,7 +207,8 @@ async fn repeated(app: &App, order: Order, wanted: &Wanted) -> Result<CheckedOut
         return finish(app, order, attempt).await;
     }
     // The first payment may have ended without money: then it is another one that is open.
-    let (provider, reference_of) = (app.gateway.name(), |id| app.gateway.reference_of(id));
+    let gateway = app.gateway_of(order.event).await?;
+    let (provider, reference_of) = (gateway.name(), |id| gateway.reference_of(id));
     match orders::store::open_attempt(&app.pg, order.id, provider, reference_of).await? {
         Some(attempt) => finish(app, order, attempt).await,
         None => Ok(CheckedOut { order, pay_with: None }),
@@ -239,8 +241,9 @@ async fn finish(app: &App, order: Order, attempt: AttemptId) -> Result<CheckedOu
 /// # Errors
 /// The provider's, after which the attempt stays open and its places claimed.
 pub async fn pay(app: &App, order: &Order, attempt: AttemptId) -> Result<PayWith, ProviderError> {
-    let created = app
-        .gateway
+    let unread = |problem: Problem| ProviderError::Unknown(problem.code.title().to_owned());
+    let gateway = app.gateway_of(order.event).await.map_err(unread)?;
+    let created = gateway
         .create(NewIntent {
             attempt,
             order: order.id,
@@ -251,7 +254,7 @@ pub async fn pay(app: &App, order: &Order, attempt: AttemptId) -> Result<PayWith
         })
         .await?;
     faults::point("intent created");
-    if app.gateway.reference_of(attempt).is_none() {
+    if gateway.reference_of(attempt).is_none() {
         let noted =
             orders::store::note_reference(&app.pg, order.id, attempt, &created.intent.reference);
         if let Err(error) = noted.await {

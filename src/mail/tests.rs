@@ -41,6 +41,7 @@ fn event(name: &str) -> Event {
         orphan_rule: true,
         waiting_room: false,
         needs_account: false,
+        rehearsal: false,
         focus: (0.0, 0.0),
         version: 1,
     }

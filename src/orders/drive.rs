@@ -180,10 +180,12 @@ async fn cancel(app: &App, order: &Order, attempt: &store::Attempt) -> Result<bo
             .and_then(|known| known.reference);
     }
     let Some(reference) = reference else { return Ok(false) };
-    match app.gateway.cancel(&reference).await {
+    // Begun at a provider that is configured no more: a person must look.
+    let Some(gateway) = app.gateways.named(&attempt.provider) else { return Ok(false) };
+    match gateway.cancel(&reference).await {
         Ok(intent) => {
             let intent = settle::known(intent, attempt);
-            settle::take_intent(app, None, &intent).await?;
+            settle::take_intent(app, gateway.name(), None, &intent).await?;
             Ok(matches!(intent.state, IntentState::Cancelled | IntentState::Succeeded { .. }))
         }
         Err(ProviderError::NotFound | ProviderError::Unknown(_)) => Ok(false),

@@ -152,7 +152,7 @@ impl OrderView {
                 place,
                 serial: ticket.serial,
                 status: ticket.status,
-                code: if shown { code.sign(&app.keyring) } else { None },
+                code: if shown { code.issue(&listing.event, &app.keyring) } else { None },
                 qr: shown.then(|| {
                     format!("{base}/v1/orders/{id}/tickets/{number}-{serial}/qr.svg?key={secret}")
                 }),
@@ -352,8 +352,9 @@ pub async fn payment(app: &App, order: &Order) -> Result<PayWith, Problem> {
     limits::shared(app, SharedLimit::PaymentAttempts, &order.account.to_string()).await?;
     let waits = order.status == OrderStatus::Open && order.total > 0;
     let attempt = if waits {
-        let reference_of = |attempt| app.gateway.reference_of(attempt);
-        store::open_attempt(&app.pg, order.id, app.gateway.name(), reference_of).await?
+        let gateway = app.gateway_of(order.event).await?;
+        let reference_of = |attempt| gateway.reference_of(attempt);
+        store::open_attempt(&app.pg, order.id, gateway.name(), reference_of).await?
     } else {
         None
     };

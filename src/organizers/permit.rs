@@ -16,6 +16,7 @@ use crate::catalog::cache::Sale;
 use crate::http::extract::{Path, bearer};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{EventId, OrganizerId};
+use crate::rehearsals;
 
 /// A scope as a type.
 pub trait Permission: Send {
@@ -100,6 +101,9 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Own<P> {
             return Err(missing());
         }
         let sale = app.catalog.refresh(known.listing.event.id).await?.ok_or_else(missing)?;
+        if sale.listing.event.rehearsal && !parts.method.is_safe() {
+            rehearsals::check_change(parts.uri.path())?;
+        }
         Ok(Self { organizer, sale, scope: PhantomData })
     }
 }

@@ -10,6 +10,8 @@
 //! - A decline does not end an intent: the buyer may try another card until the deadline.
 
 mod call;
+pub mod gateways;
+pub mod rehearsal;
 pub mod sandbox;
 pub mod settle;
 mod signature;
@@ -278,5 +280,5 @@ pub trait Provider: Send + Sync + 'static {
     ) -> Result<WebhookEvent, WebhookError>;
 }
 
-/// The configured provider.
+/// A provider, shared.
 pub type Gateway = Arc<dyn Provider>;

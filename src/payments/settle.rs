@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::rehearsal::Rehearsal;
 use super::{DisputeState, Happening, Intent, IntentState, RefundState, RefundView, WebhookEvent};
 use crate::app::App;
 use crate::db::batch::{Commit, Job, NotTaken, answered};
@@ -198,12 +199,14 @@ async fn submit(app: &App, job: SettleJob) -> Result<Settled, Problem> {
 ///
 /// # Errors
 /// If it could not be stored: the provider must send it again.
-pub async fn receive(app: &App, event: WebhookEvent) -> Result<(), Problem> {
+pub async fn receive(app: &App, provider: &str, event: WebhookEvent) -> Result<(), Problem> {
     faults::point("webhook received");
     match event.what {
-        Happening::Intent(intent) => take_intent(app, Some(event.id), &intent).await,
+        Happening::Intent(intent) => take_intent(app, provider, Some(event.id), &intent).await,
         Happening::Declined { intent, reason } => {
-            let Some((order, attempt)) = locate(app, &intent).await? else { return Ok(()) };
+            let Some((order, attempt)) = locate(app, provider, &intent).await? else {
+                return Ok(());
+            };
             sqlx::query!(
                 "UPDATE attempts SET decline = $3, fingerprint = $4, changed_at = now()
                  WHERE order_id = $1 AND id = $2 AND status IN ('open', 'processing')",
@@ -218,12 +221,12 @@ pub async fn receive(app: &App, event: WebhookEvent) -> Result<(), Problem> {
             Ok(())
         }
         Happening::Refund(refund) => {
-            catch_up(app, &refund.intent).await?;
-            take_refund(app, &refund).await
+            catch_up(app, provider, &refund.intent).await?;
+            take_refund(app, provider, &refund).await
         }
         Happening::Dispute { intent, reference, state } => {
-            catch_up(app, &intent).await?;
-            take_dispute(app, &intent, &reference, state).await
+            catch_up(app, provider, &intent).await?;
+            take_dispute(app, provider, &intent, &reference, state).await
         }
         Happening::Ignored => Ok(()),
     }
@@ -231,11 +234,11 @@ pub async fn receive(app: &App, event: WebhookEvent) -> Result<(), Problem> {
 
 /// Refunds and disputes are of payments that succeeded: where that isn't known yet, events have
 /// come out of order, and the provider is asked first.
-async fn catch_up(app: &App, intent: &str) -> Result<(), Problem> {
+async fn catch_up(app: &App, provider: &str, intent: &str) -> Result<(), Problem> {
     let order = sqlx::query_scalar!(
         "SELECT order_id FROM attempts
          WHERE provider = $1 AND reference = $2 AND status IN ('open', 'processing')",
-        app.gateway.name(),
+        provider,
         intent
     )
     .fetch_optional(&app.pg)
@@ -250,13 +253,17 @@ async fn catch_up(app: &App, intent: &str) -> Result<(), Problem> {
 }
 
 /// The order and attempt of an intent: from its metadata, or from its reference.
-async fn locate(app: &App, intent: &Intent) -> Result<Option<(OrderId, AttemptId)>, Problem> {
+async fn locate(
+    app: &App,
+    provider: &str,
+    intent: &Intent,
+) -> Result<Option<(OrderId, AttemptId)>, Problem> {
     if let (Some(order), Some(attempt)) = (intent.order, intent.attempt) {
         return Ok(Some((order, attempt)));
     }
     let row = sqlx::query!(
         "SELECT order_id, id FROM attempts WHERE provider = $1 AND reference = $2",
-        app.gateway.name(),
+        provider,
         intent.reference
     )
     .fetch_optional(&app.pg)
@@ -269,9 +276,14 @@ async fn locate(app: &App, intent: &Intent) -> Result<Option<(OrderId, AttemptId
 ///
 /// # Errors
 /// If it could not be stored.
-pub async fn take_intent(app: &App, event: Option<String>, intent: &Intent) -> Result<(), Problem> {
+pub async fn take_intent(
+    app: &App,
+    provider: &str,
+    event: Option<String>,
+    intent: &Intent,
+) -> Result<(), Problem> {
     // A payment that names no order of ours is somebody else's use of the same account.
-    let Some((order, attempt)) = locate(app, intent).await? else { return Ok(()) };
+    let Some((order, attempt)) = locate(app, provider, intent).await? else { return Ok(()) };
     let note = |status: &'static str| async move {
         sqlx::query!(
             "SELECT note_attempt($1, $2, $3, $4)",
@@ -297,7 +309,7 @@ pub async fn take_intent(app: &App, event: Option<String>, intent: &Intent) -> R
         }
         IntentState::Succeeded { charged } => {
             let job = SettleJob {
-                provider: app.gateway.name().to_owned(),
+                provider: provider.to_owned(),
                 event,
                 order,
                 attempt: Some(attempt),
@@ -313,7 +325,7 @@ pub async fn take_intent(app: &App, event: Option<String>, intent: &Intent) -> R
                 }
             }
             if matches!(settled, Settled::Unknown | Settled::Contradiction) {
-                give_back_stray(app, intent, charged, settled).await?;
+                give_back_stray(app, provider, intent, charged, settled).await?;
             }
         }
     }
@@ -324,17 +336,22 @@ pub async fn take_intent(app: &App, event: Option<String>, intent: &Intent) -> R
 /// never kept silently.
 async fn give_back_stray(
     app: &App,
+    provider: &str,
     intent: &Intent,
     charged: i64,
     why: Settled,
 ) -> Result<(), Problem> {
+    // Nothing was taken: the rehearsal has ended meanwhile, and its order is gone.
+    if provider == Rehearsal::NAME {
+        return Ok(());
+    }
     tracing::error!(reference = intent.reference, ?why, "a payment fits no order: refunding it");
     sqlx::query!(
         "INSERT INTO refunds (id, provider, intent, amount, currency, reason)
          VALUES ($1, $2, $3, $4, $5, 'stray')
          ON CONFLICT (provider, intent) WHERE order_id IS NULL DO NOTHING",
         Uuid::now_v7(),
-        app.gateway.name(),
+        provider,
         intent.reference,
         charged,
         intent.amount.currency.code()
@@ -348,7 +365,7 @@ async fn give_back_stray(
 ///
 /// # Errors
 /// If it could not be stored.
-pub async fn take_refund(app: &App, refund: &RefundView) -> Result<(), Problem> {
+pub async fn take_refund(app: &App, provider: &str, refund: &RefundView) -> Result<(), Problem> {
     let status = match refund.state {
         RefundState::Pending => "pending",
         RefundState::Succeeded => "done",
@@ -358,7 +375,7 @@ pub async fn take_refund(app: &App, refund: &RefundView) -> Result<(), Problem> 
         r#"SELECT outcome AS "outcome!", mirror_id
            FROM note_refund($1, $2, $3, $4, NULL, $5, $6, $7)"#,
         refund.refund.map(|id| id.0),
-        app.gateway.name(),
+        provider,
         refund.intent,
         refund.reference,
         refund.amount.amount,
@@ -367,11 +384,12 @@ pub async fn take_refund(app: &App, refund: &RefundView) -> Result<(), Problem> 
     )
     .fetch_one(&app.pg)
     .await?;
-    follow_attempts_order(app, &refund.intent, row.mirror_id).await
+    follow_attempts_order(app, provider, &refund.intent, row.mirror_id).await
 }
 
 async fn take_dispute(
     app: &App,
+    provider: &str,
     intent: &str,
     reference: &str,
     state: DisputeState,
@@ -383,7 +401,7 @@ async fn take_dispute(
     };
     let row = sqlx::query!(
         r#"SELECT outcome AS "outcome!", mirror_id FROM note_dispute($1, $2, $3, $4)"#,
-        app.gateway.name(),
+        provider,
         reference,
         intent,
         status
@@ -393,12 +411,13 @@ async fn take_dispute(
     if row.outcome == "noted" {
         tracing::warn!(reference, status, "a payment is disputed");
     }
-    follow_attempts_order(app, intent, row.mirror_id).await
+    follow_attempts_order(app, provider, intent, row.mirror_id).await
 }
 
 /// Mirrors the order behind a payment, if the commit changed its claims.
 async fn follow_attempts_order(
     app: &App,
+    provider: &str,
     intent: &str,
     mirror_id: Option<i64>,
 ) -> Result<(), Problem> {
@@ -407,7 +426,7 @@ async fn follow_attempts_order(
     }
     let order = sqlx::query_scalar!(
         "SELECT order_id FROM attempts WHERE provider = $1 AND reference = $2",
-        app.gateway.name(),
+        provider,
         intent
     )
     .fetch_optional(&app.pg)
@@ -443,8 +462,9 @@ pub async fn request_refund(app: &App, order: OrderId, reason: &str) -> Result<(
 /// The provider's, or of storing it.
 pub async fn ask_provider(app: &App, attempt: &orders::store::Attempt) -> Result<(), Problem> {
     let Some(reference) = &attempt.reference else { return Ok(()) };
-    match app.gateway.fetch(reference).await {
-        Ok(intent) => take_intent(app, None, &known(intent, attempt)).await,
+    let Some(gateway) = app.gateways.named(&attempt.provider) else { return Ok(()) };
+    match gateway.fetch(reference).await {
+        Ok(intent) => take_intent(app, gateway.name(), None, &known(intent, attempt)).await,
         Err(super::ProviderError::NotFound) => Ok(()),
         Err(error) => Err(Problem::new(Code::ProviderUnavailable).detail(error.to_string())),
     }

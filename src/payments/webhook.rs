@@ -37,15 +37,16 @@ pub async fn receive(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<StatusCode, Problem> {
-    if provider != app.gateway.name() {
+    let gateway = app.gateways.configured();
+    if provider != gateway.name() {
         return Err(Problem::new(Code::NotFound));
     }
-    let event = app.gateway.verify(&headers, &body, Timestamp::now()).map_err(|error| {
+    let event = gateway.verify(&headers, &body, Timestamp::now()).map_err(|error| {
         metrics::counter!("onsale_webhooks_refused_total").increment(1);
         Problem::new(Code::WebhookRefused).detail(error.to_string())
     })?;
     // Not cancelled: if the provider hangs up, its event is stored all the same.
-    let receiver = app.clone();
-    app.see_through(async move { settle::receive(&receiver, event).await }).await?;
+    let (receiver, provider) = (app.clone(), gateway.name());
+    app.see_through(async move { settle::receive(&receiver, provider, event).await }).await?;
     Ok(StatusCode::OK)
 }

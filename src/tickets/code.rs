@@ -3,12 +3,16 @@
 //! Layout, before base64url without padding: version 1 (1 byte), key id (1), event (16), place
 //! (4, big-endian), serial (4), Ed25519 signature (64) over "onsale ticket" and the 26 bytes
 //! before it. 90 bytes are 120 characters.
+//!
+//! Codes of a rehearsal look the same and are signed over "onsale rehearsal" instead, so that no
+//! gate, whatever it knows of rehearsals, believes one.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::catalog::Event;
 use crate::ids::EventId;
 use crate::keyring::Keyring;
 
@@ -16,6 +20,7 @@ const VERSION: u8 = 1;
 const BODY: usize = 26;
 const CODE: usize = BODY + 64;
 const DOMAIN: &[u8] = b"onsale ticket";
+const REHEARSED: &[u8] = b"onsale rehearsal";
 /// Longest text that is looked at.
 const MAX_TEXT: usize = 200;
 
@@ -39,6 +44,9 @@ pub enum BadCode {
     /// A code, but not signed by one of our keys.
     #[error("the code's signature is not valid")]
     Forged,
+    /// Signed by one of our keys as a ticket of a rehearsal.
+    #[error("this ticket is of a rehearsal: it lets nobody in")]
+    Rehearsed,
 }
 
 impl TicketCode {
@@ -52,10 +60,20 @@ impl TicketCode {
         body
     }
 
-    /// The text to print and to scan.
+    /// The text to print and to scan, for a ticket of this event.
+    #[must_use]
+    pub fn issue(self, event: &Event, keys: &Keyring) -> Option<String> {
+        if event.rehearsal { self.sign_as(REHEARSED, keys) } else { self.sign(keys) }
+    }
+
+    /// The text of a ticket that lets somebody in.
     #[must_use]
     pub fn sign(self, keys: &Keyring) -> Option<String> {
-        let (key, signature) = keys.sign_ticket(&|key| message(&self.body(key)))?;
+        self.sign_as(DOMAIN, keys)
+    }
+
+    fn sign_as(self, domain: &[u8], keys: &Keyring) -> Option<String> {
+        let (key, signature) = keys.sign_ticket(&|key| message(domain, &self.body(key)))?;
         let mut code = Vec::with_capacity(CODE);
         code.extend_from_slice(&self.body(key));
         code.extend_from_slice(&signature);
@@ -77,8 +95,9 @@ impl TicketCode {
         }
         let (body, signature) = code.split_at(BODY);
         let signature: &[u8; 64] = signature.try_into().map_err(|_| BadCode::Malformed)?;
-        if !keys.verify_ticket(body[1], &message(body), signature) {
-            return Err(BadCode::Forged);
+        if !keys.verify_ticket(body[1], &message(DOMAIN, body), signature) {
+            let rehearsed = keys.verify_ticket(body[1], &message(REHEARSED, body), signature);
+            return Err(if rehearsed { BadCode::Rehearsed } else { BadCode::Forged });
         }
         let number = |from: usize| {
             let mut bytes = [0; 4];
@@ -90,8 +109,8 @@ impl TicketCode {
     }
 }
 
-fn message(body: &[u8]) -> Vec<u8> {
-    [DOMAIN, body].concat()
+fn message(domain: &[u8], body: &[u8]) -> Vec<u8> {
+    [domain, body].concat()
 }
 
 #[cfg(test)]
@@ -118,6 +137,15 @@ mod tests {
             let text = URL_SAFE_NO_PAD.encode(flipped);
             assert!(TicketCode::verify(&text, &keys).is_err(), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_code_of_a_rehearsal_is_no_ticket() {
+        let keys = keys(7, "5a");
+        let ticket = TicketCode { event: EventId::fresh(), place: 3, serial: 1 };
+        let text = ticket.sign_as(REHEARSED, &keys).unwrap();
+        assert_eq!(text.len(), 120);
+        assert_eq!(TicketCode::verify(&text, &keys), Err(BadCode::Rehearsed));
     }
 
     #[test]

@@ -65,7 +65,9 @@ pub async fn picture(
         return Err(none());
     }
     let code = TicketCode { event: order.event, place, serial };
-    let code = code.sign(&app.keyring).ok_or_else(|| Problem::internal("no ticket key"))?;
+    let sale = app.catalog.sale(order.event).await?.ok_or_else(none)?;
+    let code = code.issue(&sale.listing.event, &app.keyring);
+    let code = code.ok_or_else(|| Problem::internal("no ticket key"))?;
     let (kind, bytes) = match format {
         Picture::Svg => ("image/svg+xml", qr::svg(&code).map_err(Problem::internal)?.into_bytes()),
         Picture::Png => ("image/png", qr::png(&code).map_err(Problem::internal)?),

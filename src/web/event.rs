@@ -15,6 +15,7 @@ use super::hold::{self, Grip};
 use super::offers::{self, LevelCard};
 use super::page::{Fields, Oops, show};
 use super::preview::Preview;
+use super::rehearsal;
 use super::session::Visitor;
 use super::stage::Stage;
 use super::words::{self, When};
@@ -52,6 +53,7 @@ impl Head {
     pub fn new(app: &App, listing: &Listing, free: &Free) -> Self {
         let event = &listing.event;
         let stage = Stage::of(listing, free.sold_out(), app.now());
+        rehearsal::mark(event);
         Self {
             id: event.id.to_string(),
             slug: event.slug.clone(),

@@ -23,6 +23,7 @@ mod order;
 pub mod page;
 mod preview;
 pub mod refusals;
+pub mod rehearsal;
 pub mod renewal;
 mod seats;
 mod section;
@@ -74,6 +75,7 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))
+        .route("/rehearsals/pay/{payment}", get(rehearsal::page).post(rehearsal::pay))
         .route("/sign-in", get(sign_in::page).post(sign_in::ask))
         .route("/sign-in/code", post(sign_in::confirm).get(up))
         .route("/sign-in/link", get(sign_in::link).post(sign_in::follow))
@@ -90,6 +92,7 @@ pub fn dressed(app: &Arc<App>, pages: Router<Arc<App>>) -> Router<Arc<App>> {
     pages
         .layer(from_fn_with_state(app.clone(), renewal::renew))
         .layer(from_fn_with_state(app.clone(), session::same_origin))
+        .layer(from_fn(rehearsal::remember))
         .layer(from_fn_with_state(app.clone(), page::policy))
         .layer(from_fn(language::choose))
 }

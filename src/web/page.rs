@@ -151,6 +151,12 @@ impl From<sqlx::Error> for Oops {
 }
 
 impl Oops {
+    /// What a program is told instead of the page.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     /// Says where to go on.
     #[must_use]
     pub fn then(mut self, to: impl Into<String>, label: impl Into<String>) -> Self {

@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod reconcile;
 pub mod refunds;
 pub mod registrations;
+pub mod rehearsals;
 pub mod sign_ins;
 pub mod sweep;
 
@@ -31,6 +32,9 @@ const GIVEN_UP_AFTER: Duration = Duration::from_mins(5);
 
 /// How often a beacon that is due is asked for.
 const BEACONS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often rehearsals are looked after.
+const REHEARSALS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often what is over is forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
@@ -52,6 +56,12 @@ pub fn start(app: &Arc<App>) {
     spawn(app, "sign-ins", poll, |app| async move { sign_ins::run_once(&app).await });
     spawn(app, "forget", FORGET_EVERY, |app| async move { forget::run_once(&app).await });
     spawn(app, "registrations", poll, |app| async move { registrations::run_once(&app).await });
+    spawn(
+        app,
+        "rehearsals",
+        REHEARSALS_EVERY,
+        |app| async move { rehearsals::run_once(&app).await },
+    );
     spawn(app, "refunds", poll, |app| async move { refunds::run_once(&app).await });
     spawn(app, "reconcile", reconcile_every, |app| async move { reconcile::run_once(&app).await });
     spawn(app, "compare", compare_every, |app| async move { compare::run_once(&app).await });

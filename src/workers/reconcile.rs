@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::http::problem::Problem;
 use crate::ids::{AttemptId, OrderId};
 use crate::orders::store::Attempt;
-use crate::payments::{IntentState, settle};
+use crate::payments::{Gateway, IntentState, settle};
 
 /// Attempts that changed, or were asked for, less than this ago are left alone, in seconds:
 /// webhooks may still tell of them.
@@ -29,11 +29,11 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
         "UPDATE attempts SET changed_at = now()
          WHERE (order_id, id) IN (
              SELECT order_id, id FROM attempts
-             WHERE status IN ('open', 'processing') AND provider = $1
+             WHERE status IN ('open', 'processing') AND provider = ANY ($1)
                AND reference IS NOT NULL AND changed_at < now() - make_interval(secs => $2)
              ORDER BY changed_at LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING order_id, id, provider, reference, status",
-        app.gateway.name(),
+        &app.gateways.names(),
         QUIET_S,
         ATTEMPTS
     )
@@ -53,18 +53,20 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
             tracing::debug!(order = %attempt.order, ?problem, "an attempt can't be asked for");
         }
     }
-    if let Err(problem) = read_list(app).await {
-        tracing::debug!(?problem, "the provider's list can't be read now");
+    for gateway in app.gateways.all() {
+        if let Err(problem) = read_list(app, gateway).await {
+            tracing::debug!(?problem, "the provider's list can't be read now");
+        }
     }
     Ok(false)
 }
 
 /// Every payment that the provider took must be an order's here.
-async fn read_list(app: &App) -> Result<(), Problem> {
+async fn read_list(app: &App, gateway: &Gateway) -> Result<(), Problem> {
     let since = app.now().saturating_sub(WINDOW).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut page: Option<String> = None;
     for _ in 0..MAX_PAGES {
-        let listed = match app.gateway.list(since, page.as_deref()).await {
+        let listed = match gateway.list(since, page.as_deref()).await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::debug!(%error, "the provider doesn't list its payments");
@@ -85,7 +87,7 @@ async fn read_list(app: &App) -> Result<(), Problem> {
                UNION ALL
                SELECT r.intent FROM refunds r
                WHERE r.provider = $1 AND r.intent = ANY ($2) AND r.order_id IS NULL"#,
-            app.gateway.name(),
+            gateway.name(),
             &references
         )
         .fetch_all(&app.pg)
@@ -93,7 +95,7 @@ async fn read_list(app: &App) -> Result<(), Problem> {
         let known: std::collections::HashSet<String> = known.into_iter().collect();
         for intent in charged.iter().filter(|intent| !known.contains(&intent.reference)) {
             tracing::info!(reference = intent.reference, "a payment that no webhook told of");
-            settle::take_intent(app, None, intent).await?;
+            settle::take_intent(app, gateway.name(), None, intent).await?;
         }
         match listed.next {
             Some(next) => page = Some(next),

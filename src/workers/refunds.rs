@@ -18,6 +18,7 @@ const PENDING_S: f64 = 30.0;
 
 struct Due {
     id: Uuid,
+    provider: String,
     intent: String,
     amount: i64,
     currency: String,
@@ -36,14 +37,14 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
              CASE status WHEN 'pending' THEN $3
                          ELSE least($4, $2 * power(2, least(tries, 20))) END)
          WHERE id IN (SELECT id FROM refunds WHERE status IN ('due', 'pending')
-                        AND due_at <= now() AND provider = $5
+                        AND due_at <= now() AND provider = ANY ($5)
                       ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-         RETURNING id, intent, amount, currency, tries",
+         RETURNING id, provider, intent, amount, currency, tries",
         ROWS,
         RETRY_S,
         PENDING_S,
         MAX_RETRY_S,
-        app.gateway.name()
+        &app.gateways.names()
     )
     .fetch_all(&app.pg)
     .await?;
@@ -58,7 +59,9 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
 
 async fn give_back(app: &App, due: &Due) -> Result<(), Problem> {
     let currency = due.currency.parse().map_err(|_| Problem::internal("refund's currency"))?;
-    let asked = app.gateway.refund(NewRefund {
+    let gateway = app.gateways.named(&due.provider);
+    let gateway = gateway.ok_or_else(|| Problem::internal("refund's provider"))?;
+    let asked = gateway.refund(NewRefund {
         refund: RefundId(due.id),
         reference: due.intent.clone(),
         amount: Money::new(due.amount, currency),
@@ -69,7 +72,7 @@ async fn give_back(app: &App, due: &Due) -> Result<(), Problem> {
             if view.state == RefundState::Failed {
                 tracing::error!(refund = %due.id, "the provider could not refund: see to it");
             }
-            settle::take_refund(app, &view).await
+            settle::take_refund(app, gateway.name(), &view).await
         }
         Err(error @ (ProviderError::Unknown(_) | ProviderError::NotFound)) => {
             tracing::warn!(refund = %due.id, tries = due.tries, %error, "no refund yet");

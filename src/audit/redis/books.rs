@@ -61,8 +61,12 @@ impl Books {
             .execute(&mut *tx)
             .await?;
         let row = sqlx::query!(
-            "SELECT e.status, e.account_limit, p.epoch, p.redis_run_id
-             FROM events e JOIN epochs p ON p.event_id = e.id WHERE e.id = $1",
+            // A rehearsal's shadow is sold, and a draft for whoever knows nothing of rehearsals.
+            r#"SELECT CASE WHEN r.ended_at IS NULL AND r.event_id IS NOT NULL THEN 'on_sale'
+                           ELSE e.status END AS "status!",
+                      e.account_limit, p.epoch, p.redis_run_id
+               FROM events e JOIN epochs p ON p.event_id = e.id
+               LEFT JOIN rehearsals r ON r.event_id = e.id WHERE e.id = $1"#,
             event.0
         )
         .fetch_optional(&mut *tx)

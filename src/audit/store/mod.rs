@@ -10,6 +10,7 @@ mod claims;
 mod guards;
 mod limits;
 mod money;
+mod rehearsals;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
@@ -47,6 +48,11 @@ waiting_places AS NOT MATERIALIZED
     (SELECT * FROM waiting_places WHERE $1 IS NULL OR event_id = $1),
 passes AS NOT MATERIALIZED (SELECT * FROM passes WHERE $1 IS NULL OR event_id = $1),
 access_codes AS NOT MATERIALIZED (SELECT * FROM access_codes WHERE $1 IS NULL OR event_id = $1),
+waiting_calls AS NOT MATERIALIZED
+    (SELECT * FROM waiting_calls WHERE $1 IS NULL OR event_id = $1),
+rehearsals AS NOT MATERIALIZED (SELECT * FROM rehearsals WHERE $1 IS NULL OR event_id = $1),
+rehearsal_payments AS NOT MATERIALIZED
+    (SELECT * FROM rehearsal_payments WHERE $1 IS NULL OR event_id = $1),
 tickets AS NOT MATERIALIZED (SELECT * FROM tickets WHERE $1 IS NULL OR event_id = $1),
 attempts AS NOT MATERIALIZED
     (SELECT * FROM attempts WHERE $1 IS NULL OR order_id IN (SELECT id FROM orders)),
@@ -83,7 +89,7 @@ pub struct Query {
 
 fn all() -> impl Iterator<Item = &'static Query> {
     let sales = [guards::CHECKS, claims::CHECKS, money::CHECKS, limits::CHECKS, bounds::CHECKS];
-    sales.into_iter().chain([admissions::CHECKS]).flatten()
+    sales.into_iter().chain([admissions::CHECKS, rehearsals::CHECKS]).flatten()
 }
 
 /// Runs every check on one snapshot.

@@ -176,6 +176,7 @@ mod tests {
             orphan_rule: true,
             waiting_room: false,
             needs_account: false,
+            rehearsal: false,
             focus: (manifest.focus.x, manifest.focus.y),
             version: 1,
         };

@@ -36,12 +36,14 @@ pub use self::table::{NodeLimit, SharedLimit};
 use super::extract::{BodyWithin, Raw, bearer};
 use super::problem::Problem;
 use crate::app::App;
+use crate::rehearsals::tag;
 use crate::web::refused;
 use crate::web::session::SESSION;
 
 /// Lets a request through, or refuses it: whoever asks too often with 429, slow bodies with 408,
 /// and what there is no room for with 503. Webhooks are never refused: they settle.
-pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    note_played(&app, &mut request);
     let route = request.extensions().get::<MatchedPath>();
     let class = route.map_or(Class::Browse, |route| Class::of(request.method(), route.as_str()));
     if class == Class::Operate {
@@ -74,13 +76,23 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
 }
 
 /// The same for polls of a waiting room, which have no body and are nobody's page.
-pub async fn admit_poll(app: &App, request: Request, next: Next) -> Response {
+pub async fn admit_poll(app: &App, mut request: Request, next: Next) -> Response {
+    note_played(app, &mut request);
     let client = Client::of(app, request.extensions(), request.headers());
     let session = session(request.headers());
     let checked = app.limits.check_class(Class::Wait.limits(), client, session);
     match checked.and_then(|_| app.limits.in_flight.begin(Class::Wait)) {
         Ok(_underway) => next.run(request).await,
         Err(problem) => problem.into_response(),
+    }
+}
+
+/// Takes note of the visitor that a rehearsal's request plays: whoever asks for its client gets
+/// that one.
+fn note_played(app: &App, request: &mut Request) {
+    let path = request.uri().path();
+    if let Some(played) = tag::played(&app.keyring, request.headers(), path, app.now()) {
+        request.extensions_mut().insert(played);
     }
 }
 

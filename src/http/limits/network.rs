@@ -11,6 +11,7 @@ use axum::http::{Extensions, HeaderMap};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::rehearsals::tag::Played;
 
 /// Addresses that agree in their leading bits: `10.0.0.0/8`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +136,9 @@ impl Client {
     /// The client of a request; none without a connection, as in tests of a bare router.
     #[must_use]
     pub fn of(app: &App, extensions: &Extensions, headers: &HeaderMap) -> Option<Self> {
+        if let Some(played) = extensions.get::<Played>() {
+            return Some(Self(played.address));
+        }
         let peer = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
         let address = client_address(&app.config.http.trusted_proxies, peer, headers);
         let limits = &app.config.limits;

@@ -229,6 +229,7 @@ async fn page(
                   e.starts_at AS "starts_at: SqlTimestamp"
            FROM events e JOIN venues v ON v.id = e.venue_id
            WHERE e.organizer_id = $1
+             AND NOT EXISTS (SELECT FROM rehearsals r WHERE r.event_id = e.id)
              AND e.id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
            ORDER BY e.id LIMIT $3"#,
         organizer.0,

@@ -30,6 +30,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::problem::Problem;
+use crate::rehearsals::http as rehearsals;
 use crate::suspicion::http as suspicion;
 
 /// Rows on a page of a list.
@@ -69,6 +70,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(waiting_room::control))
         .routes(routes!(waiting_room::beacon))
         .routes(routes!(waiting_room::revoke))
+        .routes(routes!(rehearsals::begin))
+        .routes(routes!(rehearsals::read, rehearsals::end))
+        .routes(routes!(rehearsals::audit))
         .routes(routes!(suspicion::list))
         .routes(routes!(suspicion::decide))
 }

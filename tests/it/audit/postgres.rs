@@ -287,4 +287,32 @@ pub const CASES: &[Case] = &[
         "ALTER TABLE access_redemptions DROP CONSTRAINT access_redemptions_pkey;
          INSERT INTO access_redemptions SELECT id, :1: FROM access_codes WHERE prefix = 'C'",
     ),
+    case(
+        "rehearsal_charges",
+        &["rehearsals charge nobody", "rehearsals end"],
+        "INSERT INTO rehearsals (event_id, of_event, opens_at, ends_at)
+         SELECT id, gen_random_uuid(), now() - interval '3 days', now() - interval '2 days'
+         FROM events; UPDATE events SET status = 'on_sale'",
+    ),
+    case(
+        "rehearsal_tells",
+        &["rehearsals charge nobody", "rehearsals tell nobody"],
+        "INSERT INTO rehearsals (event_id, of_event, opens_at, ends_at)
+         SELECT id, gen_random_uuid(), now(), now() + interval '1 hour' FROM events;
+         INSERT INTO mails (order_id, kind) VALUES (:1:, 'refunded');
+         UPDATE mails SET sent_at = now() WHERE order_id = :1: AND kind = 'refunded'",
+    ),
+    case(
+        "rehearsal_stays",
+        &["rehearsals end"],
+        "INSERT INTO rehearsals (event_id, of_event, opens_at, ends_at, ended_at)
+         SELECT gen_random_uuid(), id, now() - interval '2 days', now(), now() - interval '1 day'
+         FROM events",
+    ),
+    case(
+        "rehearsal_leaves",
+        &["nothing without an event"],
+        "INSERT INTO rehearsal_payments (attempt, event_id, order_id, state)
+         VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'cancelled')",
+    ),
 ];

@@ -33,7 +33,8 @@ impl Shop {
     /// What the provider says of an order's first payment.
     fn charged(&self, order: &str, charged: i64, currency: &str) -> Value {
         let attempt = AttemptId(order.parse().expect("an id"));
-        let reference = self.server.server.app.gateway.reference_of(attempt).expect("derived");
+        let reference =
+            self.server.server.app.gateways.configured().reference_of(attempt).expect("derived");
         json!({
             "id": format!("evt_{}", uuid::Uuid::now_v7().simple()),
             "type": "intent.succeeded",

@@ -3,6 +3,7 @@
 mod catalog;
 mod permits;
 mod places;
+mod rehearsals;
 mod sales;
 
 use std::time::Duration;

@@ -25,7 +25,7 @@ fn routes() -> Vec<(Method, String)> {
                 let subject = format!("account-{}", id.replace('-', ""));
                 let path = path.replace("{code}", "FANS").replace("{subject}", &subject);
                 let path = path.replace("{set}", &id).replace("{registration}", &id);
-                let path = path.replace("{account}", &id);
+                let path = path.replace("{account}", &id).replace("{rehearsal}", &id);
                 assert!(!path.contains('{'), "{path}: name its parameter here");
                 let method = method.to_uppercase().parse().unwrap();
                 routes.push((method, path));

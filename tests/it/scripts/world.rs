@@ -99,6 +99,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         orphan_rule: true,
         waiting_room: false,
         needs_account: false,
+        rehearsal: false,
         focus: (0.0, 0.0),
         version: 1,
     };
