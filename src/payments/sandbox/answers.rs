@@ -121,7 +121,7 @@ impl Problem {
             let answer = PayAnswer { code: Some(code), message, ..PayAnswer::default() };
             return (status, Json(answer)).into_response();
         }
-        show(status, &NoticePage::alone(title, message).in_step(), None)
+        show(status, &NoticePage::alone(title, message), None)
     }
 }
 

@@ -33,6 +33,8 @@ pub fn router() -> Router<Acquirer> {
         .route("/pay/{token}", get(card_form).post(pay))
         .route("/pay/{token}/challenge", get(challenge_form).post(confirm))
         .route("/style.css", get(style))
+        // A refusal is the same page at both depths, and asks for its style from either.
+        .route("/pay/style.css", get(style))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(from_fn(crate::web::language::choose))
 }

@@ -120,11 +120,6 @@ impl<'a> NoticePage<'a> {
         let (root, amount) = (FROM_PAGE, String::new());
         Self { root, refresh_seconds: 0, busy: false, title, text, statement: None, amount }
     }
-
-    /// The same, below the card form's address.
-    pub fn in_step(self) -> Self {
-        Self { root: FROM_STEP, ..self }
-    }
 }
 
 /// Renders `page`. Nothing of it may be cached, framed or run; its forms may lead back to
