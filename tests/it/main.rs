@@ -19,6 +19,7 @@ mod crowd;
 mod expiry;
 mod faults;
 mod fuzz;
+mod http2;
 mod languages;
 mod limits;
 mod losing_postgres;
