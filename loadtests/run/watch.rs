@@ -56,9 +56,10 @@ impl Watch {
         let current = || self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut known = current();
         let mut before = cpu::read(&known);
-        let mut last = Instant::now();
+        let started = Instant::now();
+        let mut last = started;
         for second in 1_u32.. {
-            if crowd.begun + EVERY * (second + 1) <= last {
+            if crowd.begun + EVERY * second < started {
                 // Another generator began the run before this one heard of it.
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.samples.push(Sample { free: crowd.shop.capacity, ..Sample::default() });
@@ -75,7 +76,8 @@ impl Watch {
                     since.used[at] = now.used[at];
                 }
             }
-            let took = last.elapsed().as_secs_f64();
+            // Looks that come late follow each other at once: a moment says nothing of a second.
+            let took = last.elapsed().max(EVERY / 2).as_secs_f64();
             last = Instant::now();
             let sample = Sample {
                 in_line: crowd.count(Spot::InLine),

@@ -82,8 +82,8 @@ impl Curve {
         match self {
             Self::Steady => 1.0,
             Self::Step(steps) | Self::Replay { seconds: steps, .. } => {
-                let step = steps.iter().rev().find(|[from, _]| *from <= at_s);
-                step.map_or(0.0, |[_, height]| *height)
+                let begun = steps.partition_point(|[from, _]| *from <= at_s);
+                begun.checked_sub(1).map_or(0.0, |step| steps[step][1])
             }
             Self::Ramp { from, to } => {
                 from + (to - from) * (at_s - from_s) / (until_s - from_s).max(BIN_S)
@@ -134,6 +134,8 @@ impl Arrivals {
             Curve::DoublePeak { width_s, second, .. } => *width_s > 0.0 && *second >= 0.0,
             Curve::Ramp { from, to } => *from >= 0.0 && *to >= 0.0,
             Curve::Step(steps) | Curve::Replay { seconds: steps, .. } => {
+                let in_order = steps.is_sorted_by(|one, next| one[0] <= next[0]);
+                ensure!(in_order, "arrivals.curve: moments come in order");
                 steps.iter().all(|[_, height]| *height >= 0.0)
             }
             Curve::Steady => true,

@@ -136,6 +136,7 @@ impl Scenario {
         let fine = self.personas.values().all(|weight| *weight >= 0.0);
         ensure!(fine && weights > 0.0, "personas: weights are not negative, and not all 0");
         ensure!((1..=20_000).contains(&self.connections.shared), "connections.shared: 1 to 20000");
+        ensure!(share(self.connections.h2), "connections.h2: 0 to 1");
         ensure!(share(self.connections.fresh), "connections.fresh: 0 to 1");
         let payments: f64 = self.payments.all().iter().map(|(share, _)| share).sum();
         ensure!(share(payments), "payments: shares are together at most 1");

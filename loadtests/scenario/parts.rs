@@ -102,9 +102,12 @@ pub struct Presale {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Connections {
-    /// So many visitors at a time have a kept connection of their own.
+    /// So many (0 to 1) come over HTTP/2, as through a proxy in front that speaks it: many at once
+    /// on each of a few connections.
+    pub h2: f64,
+    /// Of the others, so many at a time have a kept connection of their own.
     pub own: u32,
-    /// Of the others, so many (0 to 1) open a new connection for each request.
+    /// Of those without, so many (0 to 1) open a new connection for each request.
     pub fresh: f64,
     /// The rest share so many to each server, as through a proxy in front of it.
     pub shared: usize,
@@ -112,7 +115,7 @@ pub struct Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { own: 0, fresh: 0.0, shared: 512 }
+        Self { h2: 0.0, own: 0, fresh: 0.0, shared: 512 }
     }
 }
 

@@ -90,6 +90,56 @@ fn arrivals_can_be_replayed() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+/// The miniature with another curve, as a file with another beside it.
+fn with_curve(curve: &str, csv: &str) -> anyhow::Result<Scenario> {
+    let directory = std::env::temp_dir().join(format!("surge-{}", uuid::Uuid::now_v7()));
+    std::fs::create_dir(&directory).unwrap();
+    let text = LIBRARY.iter().find(|(name, _)| *name == "miniature").unwrap().1;
+    let (before, rest) = text.split_once("curve = ").unwrap();
+    let (_, after) = rest.split_once('\n').unwrap();
+    let (file, past) = (directory.join("mine.toml"), directory.join("past.csv"));
+    std::fs::write(&file, format!("{before}curve = {curve}\n{after}")).unwrap();
+    std::fs::write(past, csv).unwrap();
+    let found = Scenario::find(file.to_str().unwrap());
+    std::fs::remove_dir_all(&directory).unwrap();
+    found
+}
+
+#[test]
+fn every_curve_of_the_readme_can_be_written() {
+    // From 12 s before the opening to 8 s after it: where half of all have come.
+    let curves = [
+        ("\"steady\"", -2.0),
+        ("{ step = [[-12, 0], [4, 1]] }", 6.0),
+        ("{ ramp = { from = 0, to = 10 } }", 2.14),
+        ("{ spike = { build_up_s = 1, fade_s = 0.1 } }", -0.8),
+        ("{ double_peak = { at_s = [-8, 4], width_s = 0.5, second = 0.01 } }", -8.0),
+        ("{ replay = { file = \"past.csv\" } }", 5.5),
+    ];
+    for (curve, half_s) in curves {
+        let scenario = with_curve(curve, "second,arrivals\n-12,0\n5,700\n6,0\n").unwrap();
+        let schedule = Schedule::new(&scenario.arrivals, 7);
+        let at: Vec<f64> = schedule.collect();
+        let half = at[at.len() / 2];
+        assert!((half - half_s).abs() < 0.5, "{curve}: {half}");
+        assert!(at[0] >= -12.0 && *at.last().unwrap() <= 8.0, "{curve}");
+    }
+    for wrong in ["{ step = [[4, 1], [0, 2]] }", "{ replay = { file = \"none.csv\" } }", "\"wave\""]
+    {
+        assert!(with_curve(wrong, "").is_err(), "{wrong}");
+    }
+    assert!(with_curve("{ replay = { file = \"past.csv\" } }", "second,arrivals\n").is_err());
+}
+
+#[test]
+fn a_day_is_replayed_without_waiting_for_it() {
+    let seconds = (0..86_400).map(|second| [f64::from(second), f64::from(second % 60)]).collect();
+    let curve = Curve::Replay { file: "day.csv".into(), seconds };
+    let day = arrivals(curve, 0.0, 86_400.0);
+    day.check().unwrap();
+    assert_eq!(Schedule::new(&day, 1).count(), 20_000);
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let text = LIBRARY.iter().find(|(name, _)| *name == "miniature").unwrap().1;

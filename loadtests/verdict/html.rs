@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use super::bars::spans;
+use super::belief;
 use super::judge::AUDIT_PROBLEM;
 use super::people;
 use super::plot::{Line, Plot};
 use super::summary::{Latency, Summary};
+use super::tally::Step;
 use super::words::{escape, grouped, number, price};
 
 const STYLE: &str = include_str!("report.css");
@@ -32,6 +34,7 @@ pub fn page(summary: &Summary) -> String {
     let parts = [
         verdict(summary),
         cards(summary),
+        belief::section(summary),
         over_time(summary),
         latencies(summary),
         people::came(summary),
@@ -129,7 +132,7 @@ fn cards(summary: &Summary) -> String {
         card(format!("{seconds:.0} s"), "from the opening to sold out");
     }
     card(number(summary.peak_purchases_per_s_5s), "purchases per second at the peak (5 s)");
-    let hold = summary.steps.iter().find(|row| row.step == super::tally::Step::Hold);
+    let hold = summary.steps.iter().find(|row| row.step == Step::Hold);
     if let Some(hold) = hold {
         card(format!("{} ms", number(hold.wanted.p99_ms)), "hold, 99 of 100");
     }
@@ -257,7 +260,11 @@ fn latencies(summary: &Summary) -> String {
     for (name, latency) in others {
         let _ = write!(html, "<tr><td>{name}</td>{}<td></td><td></td></tr>", cells(latency));
     }
-    html + "</table></section>"
+    html.push_str("</table><details><summary>What the steps are</summary><table>");
+    for step in Step::ALL {
+        let _ = write!(html, "<tr><td>{}</td><td>{}</td></tr>", step.name(), step.what());
+    }
+    html + "</table></details></section>"
 }
 
 fn cells(latency: &Latency) -> String {
@@ -302,7 +309,11 @@ fn machine(summary: &Summary) -> String {
     row("server processes", scenario.servers.to_string());
     row("Postgres", "fsync and synchronous_commit on".to_owned());
     row("connections opened in all", grouped(summary.generator.connections_opened));
-    row("visitors with a connection of their own", grouped(scenario.connections.own.into()));
+    row("visitors over HTTP/2", format!("{:.0} %", scenario.connections.h2 * 100.0));
+    row(
+        "visitors with a connection of their own, at most",
+        grouped(scenario.connections.own.into()),
+    );
     row("limits per address and session", if scenario.limits { "on" } else { "off" }.to_owned());
     row("seed", scenario.seed.to_string());
     row(

@@ -1,6 +1,7 @@
 //! What came of it: figures, and whether they may be believed.
 
 mod bars;
+mod belief;
 pub mod compare;
 mod fairness;
 pub mod html;

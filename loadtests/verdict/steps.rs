@@ -66,6 +66,24 @@ impl Step {
             Self::GiveUp => "give up pass",
         }
     }
+
+    /// What a visitor does in it, for who reads a report.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Session => "opens the page for the first time and is known from then on",
+            Self::Challenge => "asks for the small task that keeps bots busy",
+            Self::Join => "joins the waiting room",
+            Self::Poll => "asks whether it is their turn, as often as they were told to",
+            Self::Pass => "takes the turn and is let in",
+            Self::Look => "looks at what is free",
+            Self::Hold => "chooses places, which are theirs for some minutes",
+            Self::Checkout => "orders what they hold",
+            Self::Pay => "pays at the payment provider's, until the shop has heard of it",
+            Self::Order => "looks for the tickets",
+            Self::GiveBack => "gives places back",
+            Self::GiveUp => "leaves, so that somebody else is let in",
+        }
+    }
 }
 
 /// How a visit ended.

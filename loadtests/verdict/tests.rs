@@ -22,7 +22,7 @@ fn scenario() -> Scenario {
 }
 
 /// Three places, sold to two buyers, four seconds after a run began.
-fn clean() -> Facts {
+pub fn clean() -> Facts {
     let mut tally = Tally::default();
     let millis = Duration::from_millis;
     for (second, places) in [(5_u64, vec![1, 2]), (6, vec![7])] {

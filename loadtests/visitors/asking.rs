@@ -161,8 +161,8 @@ impl Visitor {
         let [a, b, c] = self.persona.address(self.number);
         let client = format!("10.{a}.{b}.{c}");
         // Only loopback has an address for everybody; a deployment has its own proxies.
-        let named = self.reach == Reach::Shared || !crowd.is_on_loopback;
-        let named = named && crowd.abroad.is_none();
+        let is_proxied = matches!(self.reach, Reach::Shared | Reach::Multiplexed);
+        let named = (is_proxied || !crowd.is_on_loopback) && crowd.abroad.is_none();
         let ask = Ask { forwarded: named.then_some(&*client), ..ask };
         let server = |at: u64| {
             let count = crowd.servers.len();
@@ -182,6 +182,10 @@ impl Visitor {
             Reach::Fresh => {
                 self.requests += 1;
                 server(self.number + requests).ask_through(&mut None, from, path, ask).await
+            }
+            Reach::Multiplexed => {
+                self.requests += 1;
+                server(self.number + requests).ask_multiplexed(path, ask).await
             }
             Reach::Shared => {
                 self.requests += 1;

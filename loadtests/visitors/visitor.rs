@@ -43,6 +43,8 @@ pub enum Reach {
     Fresh,
     /// Through connections that many share, as through a proxy.
     Shared,
+    /// Over HTTP/2, through connections that many use at once.
+    Multiplexed,
 }
 
 /// What a visitor does next.
@@ -81,6 +83,18 @@ pub struct Visitor {
     spot: Spot,
 }
 
+impl Crowd {
+    /// Takes one of the connections of visitors' own, if there is one.
+    fn takes_own(&self) -> bool {
+        let most = self.shard.share(self.scenario.connections.own);
+        let is_taken = self.own_taken.fetch_add(1, Ordering::Relaxed) < most;
+        if !is_taken {
+            self.own_taken.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_taken
+    }
+}
+
 impl Drop for Visitor {
     fn drop(&mut self) {
         self.crowd.spots[self.spot as usize].fetch_sub(1, Ordering::Relaxed);
@@ -99,12 +113,16 @@ impl Visitor {
         let mut rng = SmallRng::seed_from_u64(seed);
         let persona = crowd.mix.draw(&mut rng);
         let fresh = rng.random_bool(scenario.connections.fresh);
-        let taken = crowd.own_taken.fetch_add(1, Ordering::Relaxed);
-        let reach = if taken < crowd.shard.share(scenario.connections.own) {
+        let h2 = scenario.connections.h2;
+        // Drawn only where it is asked for: other visitors stay who they are.
+        let reach = if h2 > 0.0 && rng.random_bool(h2) {
+            Reach::Multiplexed
+        } else if crowd.takes_own() {
             Reach::Own
+        } else if fresh {
+            Reach::Fresh
         } else {
-            crowd.own_taken.fetch_sub(1, Ordering::Relaxed);
-            if fresh { Reach::Fresh } else { Reach::Shared }
+            Reach::Shared
         };
         crowd.spots[Spot::Outside as usize].fetch_add(1, Ordering::Relaxed);
         Self {

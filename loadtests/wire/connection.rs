@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::{Ask, WireError};
 
 /// Largest answer that is read, in bytes: a stadium's manifest has a few millions.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Largest head of an answer, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Read at first, in bytes: most answers fit.
@@ -40,6 +40,41 @@ impl Open {
     }
 }
 
+/// An open connection, counted until dropped.
+pub struct Counted(Arc<Open>);
+
+impl Counted {
+    /// Counts one more.
+    pub fn new(open: &Arc<Open>) -> Self {
+        let now = open.now.fetch_add(1, Ordering::Relaxed) + 1;
+        open.most.fetch_max(now, Ordering::Relaxed);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Connects from the given loopback address; to elsewhere from this machine's own.
+///
+/// # Errors
+/// If nobody takes it.
+pub async fn connect(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream, WireError> {
+    let connected = async {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_nodelay(true)?;
+        if to.ip().is_loopback() {
+            socket.bind((from, 0).into())?;
+        }
+        socket.connect(to).await
+    };
+    let stream: io::Result<TcpStream> = connected.await;
+    stream.map_err(|error| WireError::Connect(error.to_string()))
+}
+
 /// A connection that isn't in use, or is in use by one request.
 pub struct Connection {
     /// The server at its other end.
@@ -47,7 +82,7 @@ pub struct Connection {
     stream: TcpStream,
     used: Instant,
     is_over: bool,
-    open: Arc<Open>,
+    _counted: Counted,
 }
 
 /// An answer as it was read.
@@ -62,28 +97,11 @@ pub struct Received {
     pub body: Vec<u8>,
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.open.now.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Connection {
-    /// Connects from the given loopback address; to elsewhere from this machine's own.
+    /// Connects; see [`connect`].
     pub async fn open(from: Ipv4Addr, to: SocketAddr, open: &Arc<Open>) -> Result<Self, WireError> {
-        let connected = async {
-            let socket = TcpSocket::new_v4()?;
-            socket.set_nodelay(true)?;
-            if to.ip().is_loopback() {
-                socket.bind((from, 0).into())?;
-            }
-            socket.connect(to).await
-        };
-        let stream: io::Result<TcpStream> = connected.await;
-        let stream = stream.map_err(|error| WireError::Connect(error.to_string()))?;
-        let now = open.now.fetch_add(1, Ordering::Relaxed) + 1;
-        open.most.fetch_max(now, Ordering::Relaxed);
-        Ok(Self { to, stream, used: Instant::now(), is_over: false, open: open.clone() })
+        let stream = connect(from, to).await?;
+        Ok(Self { to, stream, used: Instant::now(), is_over: false, _counted: Counted::new(open) })
     }
 
     /// Whether it can be expected to be still open on the other side.
@@ -191,15 +209,11 @@ impl Head {
 /// A request as it goes over the wire.
 pub fn write(host: &HeaderValue, path: &str, ask: &Ask<'_>) -> Result<Vec<u8>, WireError> {
     let fits = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let texts = [ask.key, ask.queue, ask.pass, ask.forwarded, ask.played];
-    if path.contains(' ') || !fits(path) || !texts.iter().flatten().all(|text| fits(text)) {
+    let mut texts = ask.texts().into_iter().filter_map(|(_, text)| text);
+    if path.contains(' ') || !fits(path) || !texts.all(fits) {
         return Err(WireError::Unsendable);
     }
-    let method = match (ask.delete, ask.post || ask.body.is_some()) {
-        (true, _) => "DELETE",
-        (false, true) => "POST",
-        (false, false) => "GET",
-    };
+    let method = ask.method();
     let mut request = Vec::with_capacity(512);
     // Memory takes everything.
     let _ = write!(request, "{method} {path} HTTP/1.1\r\n");
@@ -215,13 +229,7 @@ pub fn write(host: &HeaderValue, path: &str, ask: &Ask<'_>) -> Result<Vec<u8>, W
             header(name, value.as_bytes());
         }
     }
-    for (name, value) in [
-        ("idempotency-key", ask.key),
-        ("onsale-queue", ask.queue),
-        ("onsale-pass", ask.pass),
-        ("x-forwarded-for", ask.forwarded),
-        ("onsale-rehearsal", ask.played),
-    ] {
+    for (name, value) in ask.texts() {
         if let Some(value) = value {
             header(name, value.as_bytes());
         }

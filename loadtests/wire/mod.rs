@@ -2,6 +2,7 @@
 //! through a proxy, or a new one each time; from many loopback addresses, every wait measured.
 
 mod connection;
+mod multiplexed;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 use self::connection::Received;
 pub use self::connection::{Connection, Open};
+use self::multiplexed::Multiplexed;
 
 /// How long a request may take before it counts as lost. Servers give up after 15 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
@@ -85,6 +87,27 @@ pub struct Ask<'a> {
     pub played: Option<&'a str>,
 }
 
+impl<'a> Ask<'a> {
+    fn method(&self) -> &'static str {
+        match (self.delete, self.post || self.body.is_some()) {
+            (true, _) => "DELETE",
+            (false, true) => "POST",
+            (false, false) => "GET",
+        }
+    }
+
+    /// Headers that are given as text.
+    fn texts(&self) -> [(&'static str, Option<&'a str>); 5] {
+        [
+            ("idempotency-key", self.key),
+            ("onsale-queue", self.queue),
+            ("onsale-pass", self.pass),
+            ("x-forwarded-for", self.forwarded),
+            ("onsale-rehearsal", self.played),
+        ]
+    }
+}
+
 /// An answer, and how long it took.
 #[derive(Debug)]
 pub struct Answer {
@@ -108,6 +131,7 @@ pub struct Origin {
     host: HeaderValue,
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
+    multiplexed: Multiplexed,
     opened: AtomicU32,
     open: Arc<Open>,
     max_idle: Duration,
@@ -139,6 +163,7 @@ impl Origin {
             host: host.map_err(|_| WireError::Unsendable)?,
             idle: Mutex::new(Vec::new()),
             free: Semaphore::new(connections),
+            multiplexed: Multiplexed::default(),
             opened: AtomicU32::new(0),
             open,
             max_idle,
@@ -192,6 +217,24 @@ impl Origin {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             Ok(received)
         };
+        let received = timeout(REQUEST_LIMIT, exchange).await.map_err(|_| WireError::Timeout)?;
+        received.map(|received| Answer::new(received, wanted, queued))
+    }
+
+    /// Sends a request over HTTP/2, through a connection that many use at once.
+    ///
+    /// # Errors
+    /// If there was no answer.
+    pub async fn ask_multiplexed(&self, path: &str, ask: Ask<'_>) -> Result<Answer, WireError> {
+        let wanted = Instant::now();
+        let permit = timeout(CONNECTION_LIMIT, self.multiplexed.free.acquire()).await;
+        let _permit = permit.ok().and_then(Result::ok).ok_or(WireError::NoConnection)?;
+        let queued = wanted.elapsed();
+        let opened = || {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+        };
+        let request = || multiplexed::request(&self.host, path, &ask);
+        let exchange = self.multiplexed.exchange(self.address, request, (&self.open, opened));
         let received = timeout(REQUEST_LIMIT, exchange).await.map_err(|_| WireError::Timeout)?;
         received.map(|received| Answer::new(received, wanted, queued))
     }

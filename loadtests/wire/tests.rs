@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::routing::{delete, get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -97,6 +98,69 @@ async fn a_connection_that_the_server_closed_is_replaced() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(origin.ask("/", Ask::default()).await.unwrap().body, b"ok");
     server.await.unwrap();
+}
+
+#[tokio::test]
+async fn many_requests_share_a_connection_over_http2() {
+    let echo = |version: axum::http::Version, headers: HeaderMap, body: String| async move {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let value = |name| headers.get(name).map_or("", |value| value.to_str().unwrap());
+        let all = ["authorization", "idempotency-key", "content-type", "onsale-queue"].map(value);
+        let told = [("etag", "\"e\""), ("retry-after", "3")];
+        (told, format!("{version:?}|{}|{body}", all.join("|")))
+    };
+    let router = Router::new()
+        .route("/a", post(echo).get(echo))
+        .route("/b", delete(|| async { StatusCode::NO_CONTENT }));
+    let origin = Origin::new(serve(router).await, 1).unwrap();
+    let session = HeaderValue::from_static("Bearer t");
+    let ask = |number: u32| Ask {
+        body: Some(number.to_string()),
+        session: Some(&session),
+        key: Some("k"),
+        queue: Some("q"),
+        ..Ask::default()
+    };
+    let asked = (0..300).map(|number| origin.ask_multiplexed("/a", ask(number)));
+    let answers = futures::future::join_all(asked).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        let answer = answer.unwrap();
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(text, format!("HTTP/2.0|Bearer t|k|application/json|q|{number}"));
+        assert_eq!(
+            (answer.etag.unwrap(), answer.retry_after_s),
+            ("\"e\"".parse().unwrap(), Some(3))
+        );
+    }
+    let gone = origin.ask_multiplexed("/b", Ask { delete: true, ..Ask::default() }).await.unwrap();
+    assert_eq!((gone.status, gone.body), (StatusCode::NO_CONTENT, Vec::new()));
+    assert_eq!((origin.opened(), origin.open.now()), (4, 4));
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_ended_is_replaced() {
+    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let origin = Origin::new(address, 1).unwrap();
+    for _ in 0..2 {
+        let router = Router::new().route("/", get(|| async { "ok" }));
+        let (drain, config) = (CancellationToken::new(), onsale::config::Http::default());
+        let over = drain.clone();
+        let serving = tokio::spawn(async move {
+            onsale::http::server::serve(listener, router, &config, over).await
+        });
+        for _ in 0..8 {
+            let answer = origin.ask_multiplexed("/", Ask::default()).await.unwrap();
+            assert_eq!(answer.body, b"ok");
+        }
+        drain.cancel();
+        serving.await.unwrap().unwrap();
+        listener = TcpListener::bind(address).await.unwrap();
+    }
+    assert_eq!(origin.opened(), 8);
+    drop(listener);
+    let refused = origin.ask_multiplexed("/", Ask::default()).await;
+    assert!(matches!(refused, Err(WireError::Connect(_))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ pub mod around;
 pub mod examples;
 pub mod extract;
 pub mod health;
+mod lifetime;
 pub mod limits;
 pub mod members;
 pub mod openapi;

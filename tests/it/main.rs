@@ -20,6 +20,7 @@ mod embedding;
 mod expiry;
 mod faults;
 mod fuzz;
+mod http2;
 mod languages;
 mod limits;
 mod losing_postgres;
