@@ -257,7 +257,8 @@ fn playing(shards: shards::Options, output: &Output) -> Result<Playing> {
 fn report(summaries: &[PathBuf], html: &Path, json: Option<&Path>) -> Result<bool> {
     if let [one] = summaries {
         ensure!(json.is_none(), "one summary is written already");
-        write(html, &html::page(&read(one)?))?;
+        let whole = read(one).context("a whole run, or the files of all its generators")?;
+        write(html, &html::page(&whole))?;
         return Ok(true);
     }
     let parts: Result<Vec<Facts>> =

@@ -54,11 +54,11 @@ pub fn points(summary: &Summary) -> Vec<Point> {
             if others <= cores * OTHERS { "" } else { ": repeat it where nothing else runs" }
         ),
     ));
-    points.extend(busiest(summary, cores));
+    points.extend(busiest(summary, cores - others));
     points
 }
 
-/// Whether the machine was full while people bought, and who used most of it then.
+/// Whether all cores that others had left were used while people bought, and who used most then.
 fn busiest(summary: &Summary, cores: f64) -> Option<Point> {
     let series = &summary.series;
     let selling = |at: usize| series.purchases.get(at).is_some_and(|count| *count > 0);
@@ -77,7 +77,7 @@ fn busiest(summary: &Summary, cores: f64) -> Option<Point> {
     let (name, used) = (&series.processes[most], mean(most));
     let what = format!("While places were sold, {name} was busiest with {used:.2} cores");
     Some(if share <= FULL_FOR {
-        (true, format!("{what}; there was processor time left."))
+        (true, format!("{what}, and the machine was not full."))
     } else {
         let percent = share * 100.0;
         let say = "the test and the shop shared it, so the shop alone does more than this";
