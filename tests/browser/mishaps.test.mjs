@@ -86,7 +86,8 @@ describe("two buyers after the same seats", () => {
 test("a choice that strands a seat is explained", async () => {
   const ada = await buyer(browser, { refusals: [409] });
   await ada.page.goto(SECTION);
-  const run = await freePair(ada.page);
+  // Away from what other tests have just given back, which may be free again in any moment.
+  const run = await freePair(ada.page, 2);
   await tick(ada.page, [run[1]]);
   await ada.page.getByRole("button", { name: "Hold these seats" }).click();
   await ada.page.getByRole("alert").getByText("That would leave one seat alone").waitFor();
