@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use onsale::devstack::Progress;
 use onsale::serve::stop_signal;
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::sync::watch::{self, Receiver};
+use tokio::time::timeout;
 
 use self::organizer::{Organizer, Rehearsal};
 use self::relay::Relay;
@@ -60,6 +61,8 @@ pub async fn play(mut scenario: Scenario, target: &Target, playing: &Playing) ->
     scenario.terms.hold_seconds = event.hold_seconds;
     scenario.terms.pay_seconds = event.pay_seconds;
     scenario.terms.account_limit = event.account_limit.unwrap_or(0);
+    // Those of the deployment, whatever they are.
+    scenario.limits = true;
     for left_out in leave_out(&mut scenario) {
         say(&format!("left out: {left_out}"));
     }
@@ -75,15 +78,16 @@ pub async fn play(mut scenario: Scenario, target: &Target, playing: &Playing) ->
         scenario.lead_s(),
         (lead + lasts).as_secs_f64() / 60.0,
     ));
+    let mut stop = stop();
     let opens = Instant::now() + lead;
     let rehearsal = tokio::select! {
         begun = organizer.begin(lead, lasts.min(LONGEST)) => begun?,
-        _ = stop_signal() => bail!(
+        _ = stop.wait_for(|stop| *stop) => bail!(
             "interrupted while the rehearsal was begun: if it was, it ends by itself"
         ),
     };
     say(&format!("its shadow is {base}events/{} ({})", rehearsal.slug, rehearsal.id));
-    let stage = Stage { organizer: &organizer, rehearsal: &rehearsal, playing };
+    let stage = Stage { organizer: &organizer, rehearsal: &rehearsal, playing, stop };
     let facts = stage.perform(scenario, &relay, &base, opens).await;
     say("ending the rehearsal");
     let gone = organizer.end(&rehearsal.id).await;
@@ -105,6 +109,19 @@ pub async fn play(mut scenario: Scenario, target: &Target, playing: &Playing) ->
         summary.problems.push("the rehearsal could not be ended".to_owned());
     }
     Ok(summary)
+}
+
+/// Whether the program was told to stop: heard from here on, whatever goes on then.
+fn stop() -> Receiver<bool> {
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        if stop_signal().await.is_ok() {
+            told.send_replace(true);
+        }
+        // Whoever listens isn't told that nobody speaks.
+        told.closed().await;
+    });
+    stop
 }
 
 /// What of a scenario can't be played at a deployment, in words.
@@ -132,6 +149,7 @@ struct Stage<'a> {
     organizer: &'a Organizer,
     rehearsal: &'a Rehearsal,
     playing: &'a Playing,
+    stop: Receiver<bool>,
 }
 
 impl Stage<'_> {
@@ -165,7 +183,11 @@ impl Stage<'_> {
         let drawer = self.rest(&crowd).await;
         let say = &self.playing.say;
         say("auditing");
-        let audit = self.organizer.audit(&self.rehearsal.id).await?;
+        let audit = if interrupted {
+            (false, "It was interrupted before the audit.".to_owned())
+        } else {
+            self.organizer.audit(&self.rehearsal.id).await?
+        };
         if let Some(now) = self.organizer.look(&self.rehearsal.id).await? {
             let (paid, unsent) = (now.orders_paid, now.mails_unsent);
             say(&format!("{paid} orders paid with nothing, {unsent} mails not sent"));
@@ -206,12 +228,12 @@ impl Stage<'_> {
         let watch = Arc::new(Watch::default());
         let looking = tokio::spawn(watch.clone().look(crowd.clone()));
         let showing = tokio::spawn(screen::show(crowd.clone(), watch.clone(), screen, say.clone()));
-        let (visitors, mut interrupted) = (crowd.clone(), false);
+        let (visitors, mut stop, mut interrupted) = (crowd.clone(), self.stop.clone(), false);
         let mut play = tokio::spawn(async move { visitors.play().await });
         let gone = loop {
             tokio::select! {
                 gone = &mut play => break gone.context("the crowd"),
-                _ = stop_signal(), if !interrupted => {
+                _ = stop.wait_for(|stop| *stop), if !interrupted => {
                     say("interrupted: all are sent home");
                     interrupted = true;
                     crowd.end();
@@ -234,12 +256,12 @@ impl Stage<'_> {
         let deadline = Instant::now() + REST_WITHIN + Duration::from_secs(unpaid);
         loop {
             let drawer = crowd.drawer().await;
-            let stop = tokio::time::timeout(REST_EVERY, stop_signal()).await.is_ok();
             let at_rest = drawer.as_ref().is_some_and(Drawer::is_at_rest);
-            if at_rest || stop || Instant::now() > deadline {
+            let mut stop = self.stop.clone();
+            let wait = timeout(REST_EVERY, stop.wait_for(|stop| *stop));
+            if at_rest || wait.await.is_ok() || Instant::now() > deadline {
                 return drawer;
             }
-            sleep(Duration::ZERO).await;
         }
     }
 }

@@ -100,7 +100,7 @@ impl Organizer {
     pub async fn at(base: Url, key: String, event: String) -> Result<Self> {
         let redirects = reqwest::redirect::Policy::none();
         let http = Client::builder().redirect(redirects).timeout(ANSWER_WITHIN).build()?;
-        let asked = http.get(base.join("/v1/openapi.json")?).send().await;
+        let asked = http.get(base.join("/openapi.json")?).send().await;
         let answer = asked.map_err(reqwest::Error::without_url).context("no answer")?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         let ahead = date.and_then(|date| ahead(date, Timestamp::now())).unwrap_or_default();

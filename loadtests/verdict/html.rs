@@ -305,9 +305,13 @@ fn machine(summary: &Summary) -> String {
         let _ = write!(html, "<tr><td>{name}</td><td>{}</td></tr>", escape(&value));
     };
     let scenario = &summary.scenario;
-    row("cores, for everything", summary.cores.to_string());
-    row("server processes", scenario.servers.to_string());
-    row("Postgres", "fsync and synchronous_commit on".to_owned());
+    if summary.is_elsewhere() {
+        row("servers", "a deployment's own, which can't be seen from here".to_owned());
+    } else {
+        row("cores, for everything", summary.cores.to_string());
+        row("server processes", scenario.servers.to_string());
+        row("Postgres", "fsync and synchronous_commit on".to_owned());
+    }
     row("connections opened in all", grouped(summary.generator.connections_opened));
     row("visitors over HTTP/2", format!("{:.0} %", scenario.connections.h2 * 100.0));
     row(

@@ -96,6 +96,13 @@ pub struct Summary {
     pub part: Option<String>,
 }
 
+impl Summary {
+    /// Whether the servers were a deployment's, of whose machines nothing is known here.
+    pub fn is_elsewhere(&self) -> bool {
+        self.cpu.is_empty()
+    }
+}
+
 /// A threshold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Check {

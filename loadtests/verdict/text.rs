@@ -25,16 +25,16 @@ impl Display for Summary {
             writeln!(f, "  {held:<9} {:<22} {}, {}", check.what, check.was, check.limit)?;
         }
         let scenario = &self.scenario;
+        let machine = if self.is_elsewhere() {
+            "a deployment's own servers".to_owned()
+        } else {
+            let (servers, cores) = (scenario.servers, self.cores);
+            format!("{servers} server processes, fsync on, {cores} cores for everything")
+        };
         writeln!(
             f,
-            "\n{}: {} places, {} visitors, {} server processes, fsync on, {} cores for \
-             everything, seed {}",
-            scenario.name,
-            self.capacity,
-            self.generator.visitors,
-            scenario.servers,
-            self.cores,
-            scenario.seed
+            "\n{}: {} places, {} visitors, {machine}, seed {}",
+            scenario.name, self.capacity, self.generator.visitors, scenario.seed
         )?;
         self.throughput(f)?;
         self.latencies(f)?;
@@ -146,6 +146,9 @@ impl Summary {
     }
 
     fn processor(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.is_elsewhere() {
+            return Ok(());
+        }
         writeln!(f, "\nProcessor          seconds    cores   ms per purchase")?;
         for row in &self.cpu {
             let (seconds, cores) = (row.seconds, row.cores);

@@ -150,7 +150,7 @@ impl Visitor {
     ) -> Result<Answer, WireError> {
         let crowd = self.crowd.clone();
         let played = crowd.abroad.as_ref().map(|abroad| {
-            let [a, b, c] = self.persona.address(self.number);
+            let [a, b, c] = self.persona.played_address(self.number);
             format!("{} 10.{a}.{b}.{c}", abroad.tag)
         });
         let ask = Ask { played: played.as_deref(), ..ask };

@@ -80,12 +80,19 @@ impl Persona {
 
     /// Where somebody of this kind with this number comes from: the last three bytes of an
     /// address. Rings have networks of their own.
-    pub fn address(self, number: u64) -> [u8; 3] {
-        if self == Self::Scalper {
+    pub const fn address(self, number: u64) -> [u8; 3] {
+        if matches!(self, Self::Scalper) {
             let ring = number / RING;
             return [200, (ring % 250) as u8, (number % RING) as u8 + 1];
         }
         [16 + (number >> 16) as u8 % 64, (number >> 8) as u8, number as u8]
+    }
+
+    /// The same for a deployment, whose limits know networks (/24): people come from many of them,
+    /// a ring from its own.
+    pub const fn played_address(self, number: u64) -> [u8; 3] {
+        let [a, b, c] = self.address(number);
+        if matches!(self, Self::Scalper) { [a, b, c] } else { [c, b, a] }
     }
 }
 
@@ -134,6 +141,9 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 200_000);
+        let networks = (0..20_000).map(|n| Persona::Fan.played_address(n));
+        let networks: std::collections::HashSet<_> = networks.map(|[a, b, _]| [a, b]).collect();
+        assert_eq!(networks.len(), 20_000);
         let (one, other) = (Persona::Scalper.address(40), Persona::Scalper.address(79));
         assert!(one[..2] == other[..2] && one != other);
     }

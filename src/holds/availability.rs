@@ -162,6 +162,12 @@ impl Viewer {
 }
 
 impl Availability {
+    /// Forgets what was free of events that are gone.
+    pub fn retain(&self, known: impl Fn(EventId) -> bool) {
+        self.snapshots.retain(|event, _| known(*event));
+        self.feeds.retain(|event, feed| known(*event) || feed.strong_count() > 0);
+    }
+
     /// What is free now, at most [`SNAPSHOT_EVERY`] ago.
     ///
     /// # Errors

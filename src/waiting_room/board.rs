@@ -254,7 +254,9 @@ pub async fn follow(app: Arc<App>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(BOARD_EVERY) => {}
         }
-        for event in app.rooms.all() {
+        let all = app.rooms.all();
+        app.boards.boards.retain(|event, _| all.contains(event));
+        for event in all {
             if let Err(problem) = app.boards.refresh(&app, event).await {
                 tracing::debug!(%event, ?problem, "a board can't be written");
             }

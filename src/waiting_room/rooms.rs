@@ -60,6 +60,11 @@ impl Rooms {
         let ids: Vec<_> = events.iter().map(|id| id.0).collect();
         let asked = Instant::now();
         let (rooms, now_ms) = store::read(&self.pg, &ids).await?;
+        if rooms.len() < events.len() {
+            // Only rehearsals' rooms ever go.
+            let is_there = |event: &EventId| rooms.iter().any(|room| room.event == *event);
+            self.rooms.retain(|event, _| !events.contains(event) || is_there(event));
+        }
         if rooms.is_empty() {
             return Ok(());
         }

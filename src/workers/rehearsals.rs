@@ -46,6 +46,7 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
 /// What this process keeps of events that are gone, beside the catalog.
 fn forget_pictures(app: &App) {
     let known: std::collections::HashSet<_> = app.catalog.known().into_iter().collect();
+    app.availability.retain(|event| known.contains(&event));
     app.manifests.retain(|event, _| known.contains(event));
     app.charts.retain(|event, _| known.contains(event));
     app.drawers.retain(|event, _| known.contains(event));
