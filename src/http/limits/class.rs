@@ -152,6 +152,8 @@ mod tests {
         ("get", "/health/ready", Class::Operate),
         ("get", "/metrics", Class::Operate),
         ("post", "/events/{slug}/holds", Class::Hold),
+        ("post", "/events/{slug}/asks", Class::Hold),
+        ("post", "/events/{slug}/asks/{ask}/withdraw", Class::Hold),
         ("get", "/events/{slug}/waiting-room", Class::Wait),
         ("post", "/events/{slug}/waiting-room/join", Class::Wait),
         ("post", "/events/{slug}/waiting-room/enter", Class::Wait),
