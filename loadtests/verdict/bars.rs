@@ -43,7 +43,7 @@ pub fn spans(rows: &[(String, [f64; 3])]) -> String {
     let (low, top) = (10_f64.powf(low.log10().floor()), 10_f64.powf(top.log10().ceil()));
     let x = |ms: f64| {
         let share = (ms.max(low) / low).log10() / (top / low).log10();
-        NAMES + share * (WIDTH - NAMES - 90.0)
+        NAMES + share * (WIDTH - NAMES - 190.0)
     };
     let mut svg = open(height);
     let mut tick = low;
