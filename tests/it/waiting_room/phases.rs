@@ -114,8 +114,17 @@ impl Line {
         until("the sale is rebuilt", || async {
             self.venue.admit().await;
             scout.get(&format!("/v1/events/{SHOW}/drawer")).await.status.is_success()
+                && self.is_in_redis().await
         })
         .await;
+    }
+
+    /// Whether there is a sale in Redis: what was counted a moment ago is told without it.
+    async fn is_in_redis(&self) -> bool {
+        let app = &self.venue.server.server.app;
+        let sale = app.find_sale(SHOW).await.expect("the show");
+        let mut redis = stage::redis(&self.venue.env).await;
+        redis::cmd("EXISTS").arg(&sale.keys.head).query_async(&mut redis).await.expect("an answer")
     }
 
     /// Everybody is told the same as before.
