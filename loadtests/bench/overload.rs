@@ -21,6 +21,8 @@ use crate::waiting::drive::{Target, Until, drive};
 
 /// Offered, in shares of the peak; the last is what is judged by goodput, the first by waits.
 const SHARES: [f64; 3] = [0.8, 1.5, 3.0];
+/// More than the peak may be held when more is offered, but not by so much.
+const MOST: f64 = 1.5;
 /// What is said when nothing was begun.
 const SHED: &[u8] = b"\"code\":\"overloaded\"";
 
@@ -82,7 +84,7 @@ pub async fn window(
         let rush = Arc::new(Rush { keyring, stock: stock.clone(), free });
         let cost = Cost::begin(stage);
         // Held places don't come back: what there is must last for the window.
-        let lasting_s = most.saturating_sub(crowd as u64) as f64 / (peak * share.min(1.2));
+        let lasting_s = most.saturating_sub(crowd as u64) as f64 / (peak * share.min(MOST));
         let length = length.min(Duration::from_secs_f64(lasting_s));
         let offered = offer(stage.server(), crowd, (peak * share, length), rush).await?;
         let mut notes = std::mem::take(&mut figure.notes);

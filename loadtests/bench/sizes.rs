@@ -52,7 +52,8 @@ impl Sizes {
         Self {
             polling: 200,
             waiting: 500,
-            held: (hall(4_000), 1),
+            // More than can be held in a second, or a window would end before it.
+            held: (hall(40_000), 1),
             crowd: 50,
             sold: (hall(4_000), 1),
             script_calls: 500,
