@@ -7,6 +7,7 @@
 mod scenes;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::extract::State;
@@ -29,6 +30,7 @@ use crate::catalog::cache::Sale;
 use crate::http::extract::{Path, Query};
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem};
+use crate::ids::AccountId;
 use crate::say;
 use crate::waiting_room::board::Board;
 use crate::waiting_room::http as rooms;
@@ -40,6 +42,9 @@ use crate::waiting_room::{Phase, Room, RoomState, passes, turn};
 /// Without scripts the page loads itself again no sooner, and no later, in seconds.
 const REFRESH_LEAST_S: u64 = 2;
 const REFRESH_MOST_S: u64 = 60;
+/// How long somebody who presses to go in waits behind others, at most and at a time.
+const ENTER_WITHIN: Duration = Duration::from_secs(6);
+const ENTER_AGAIN: Duration = Duration::from_millis(300);
 
 #[derive(Template)]
 #[template(path = "waiting.html")]
@@ -287,7 +292,7 @@ pub async fn enter(
     let (Some(token), Some(account)) = (token_of(&app, &room, &visitor), visitor.account) else {
         return Ok(see_other(&here(&slug)));
     };
-    match turn::take(&app, &room, &token, account).await {
+    match take(&app, &room, &token, account).await {
         Ok(pass) => {
             visitor.keep_pass(&app, room.event, &pass.seal(&app.keyring));
             // It is used up: whoever wants in again joins again.
@@ -300,6 +305,27 @@ pub async fn enter(
                 shown.drop_queue_token(&app, room.event);
             }
             Ok(refused(&app, &sale, &board, shown, &Fields::none(), &problem).await)
+        }
+    }
+}
+
+/// Takes the turn. Where more come at a moment than are let in, the others are let in a moment
+/// later: a person who is told to press again soon has been told nothing.
+async fn take(
+    app: &Arc<App>,
+    room: &Room,
+    token: &QueueToken,
+    account: AccountId,
+) -> Result<Pass, Problem> {
+    let began = Instant::now();
+    loop {
+        match turn::take(app, room, token, account).await {
+            Err(problem)
+                if problem.code == Code::TooManyRequests && began.elapsed() < ENTER_WITHIN =>
+            {
+                tokio::time::sleep(ENTER_AGAIN).await;
+            }
+            done => return done,
         }
     }
 }
