@@ -192,21 +192,7 @@ impl Stage<'_> {
             let (paid, unsent) = (now.orders_paid, now.mails_unsent);
             say(&format!("{paid} orders paid with nothing, {unsent} mails not sent"));
         }
-        Ok(Facts {
-            scenario: crowd.scenario.clone(),
-            interrupted,
-            capacity: crowd.shop.capacity,
-            opened_s: crowd.opened_s(),
-            connections: crowd.connections(),
-            gone,
-            tally: crowd.tallies.sum(),
-            seen,
-            drawer,
-            drained: Ok(Duration::ZERO),
-            audit,
-            chaos: Vec::new(),
-            shards: None,
-        })
+        Ok(Facts { drawer, audit, ..Facts::of(&crowd, gone, seen, interrupted) })
     }
 
     /// The waiting room as visitors need to know it, if there is one.

@@ -69,19 +69,5 @@ pub async fn conclude(
     }
     say("auditing");
     let audit = audit(rig, leases).await?;
-    Ok(Facts {
-        scenario: crowd.scenario.clone(),
-        interrupted,
-        capacity: crowd.shop.capacity,
-        opened_s: crowd.opened_s(),
-        connections: crowd.connections(),
-        gone,
-        tally: crowd.tallies.sum(),
-        seen,
-        drawer,
-        drained,
-        audit,
-        chaos: struck,
-        shards: None,
-    })
+    Ok(Facts { drawer, drained, audit, chaos: struck, ..Facts::of(crowd, gone, seen, interrupted) })
 }

@@ -15,7 +15,7 @@ use super::tally::{DRAWN_STEPS, Ending, Second, Step, Tally, Times};
 use super::{fairness, windows};
 use crate::run::Seen;
 use crate::scenario::{Machine, Scenario};
-use crate::visitors::persona::Persona;
+use crate::visitors::{Crowd, persona::Persona};
 use crate::visitors::{Drawer, Gone};
 
 /// The rush ends when so many percent of the places are sold: afterwards what others left behind
@@ -70,6 +70,25 @@ impl From<&Times> for Latency {
 }
 
 impl Facts {
+    /// What a generator knows by itself, when its visitors have gone.
+    pub fn of(crowd: &Crowd, gone: Gone, seen: Seen, interrupted: bool) -> Self {
+        Self {
+            scenario: crowd.scenario.clone(),
+            interrupted,
+            capacity: crowd.shop.capacity,
+            opened_s: crowd.opened_s(),
+            connections: crowd.connections(),
+            gone,
+            tally: crowd.tallies.sum(),
+            seen,
+            drawer: None,
+            drained: Ok(Duration::ZERO),
+            audit: (false, String::new()),
+            chaos: Vec::new(),
+            shards: None,
+        }
+    }
+
     /// Computes it.
     pub fn summary(self) -> Summary {
         let part = self.shards.as_ref().map(|_| self.pack());

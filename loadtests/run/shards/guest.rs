@@ -138,21 +138,7 @@ async fn come_and_go(crowd: &Arc<Crowd>, playing: &Playing) -> Result<Facts> {
     };
     let seen = watch.seen();
     drop(beside);
-    Ok(Facts {
-        scenario: crowd.scenario.clone(),
-        interrupted,
-        capacity: crowd.shop.capacity,
-        opened_s: crowd.opened_s(),
-        connections: crowd.connections(),
-        gone,
-        tally: crowd.tallies.sum(),
-        seen,
-        drawer: None,
-        drained: Ok(Duration::ZERO),
-        audit: (false, String::new()),
-        chaos: Vec::new(),
-        shards: None,
-    })
+    Ok(Facts::of(crowd, gone, seen, interrupted))
 }
 
 /// Says that this one is still there, and hears when everybody is sent home; or that the first
