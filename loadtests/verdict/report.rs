@@ -15,8 +15,8 @@ use super::tally::{DRAWN_STEPS, Ending, Second, Step, Tally, Times};
 use super::{fairness, windows};
 use crate::run::Seen;
 use crate::scenario::{Machine, Scenario};
-use crate::visitors::{Crowd, persona::Persona};
-use crate::visitors::{Drawer, Gone};
+use crate::visitors::persona::Persona;
+use crate::visitors::{Crowd, Drawer, Gone};
 
 /// The rush ends when so many percent of the places are sold: afterwards what others left behind
 /// is waited for.

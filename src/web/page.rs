@@ -190,8 +190,8 @@ pub async fn policy(State(app): State<Arc<App>>, request: Request, next: Next) -
 }
 
 /// A page with its headers: no other page may frame it but the one that [`embed`] has found to be
-/// allowed, and nothing runs or is loaded but what this server sends. Forms may lead on to the payment provider's page, because browsers hold a
-/// form to its policy through redirects.
+/// allowed, and nothing runs or is loaded but what this server sends. Forms may lead on to the
+/// payment provider's page, because browsers hold a form to its policy through redirects.
 #[must_use]
 pub fn dressed(app: &App, mut response: Response) -> Response {
     let headers = response.headers_mut();
