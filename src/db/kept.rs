@@ -4,6 +4,10 @@
 //! trips where one does the work. Here they are saved while the connection is in use; after a
 //! pause it is asked once, and after any error that isn't an answer of Postgres it goes back to
 //! the pool, which finds out.
+//!
+//! Every few seconds its plans are made anew. A plan that was made when the sale began, while the
+//! tables were empty, walks through the whole of them for each batch, and Postgres would keep it
+//! until it next gathers statistics: a minute, in which the surge is over.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
@@ -14,24 +18,34 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
 /// A connection that was idle for so long is asked whether it lives.
 const IDLE: Duration = Duration::from_secs(1);
+/// Plans are not older than this. Making those of a batch takes a few milliseconds.
+const PLANS: Duration = Duration::from_secs(3);
 
 /// A pool, and the connection that is kept out of it.
 pub struct Kept {
     pool: PgPool,
-    connection: Mutex<Option<(PoolConnection<Postgres>, Instant)>>,
+    resting: Mutex<Option<Resting>>,
+}
+
+/// The connection, between two uses.
+struct Resting {
+    connection: PoolConnection<Postgres>,
+    since: Instant,
+    planned: Instant,
 }
 
 /// The connection, in use.
 pub struct Taken<'a> {
     kept: &'a Kept,
     connection: PoolConnection<Postgres>,
+    planned: Instant,
 }
 
 impl Kept {
     /// None is kept yet.
     #[must_use]
     pub const fn new(pool: PgPool) -> Self {
-        Self { pool, connection: Mutex::new(None) }
+        Self { pool, resting: Mutex::new(None) }
     }
 
     /// Takes the connection, or another one while that is taken. Dropped without
@@ -41,13 +55,18 @@ impl Kept {
     /// # Errors
     /// If none can be had in time.
     pub async fn take(&self) -> sqlx::Result<Taken<'_>> {
-        let kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((mut connection, since)) = kept
-            && (since.elapsed() < IDLE || connection.ping().await.is_ok())
-        {
-            return Ok(Taken { kept: self, connection });
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Resting { mut connection, since, planned }) = resting {
+            if planned.elapsed() >= PLANS {
+                if sqlx::raw_sql("DISCARD PLANS").execute(&mut *connection).await.is_ok() {
+                    return Ok(Taken { kept: self, connection, planned: Instant::now() });
+                }
+            } else if since.elapsed() < IDLE || connection.ping().await.is_ok() {
+                return Ok(Taken { kept: self, connection, planned });
+            }
         }
-        Ok(Taken { kept: self, connection: self.pool.acquire().await? })
+        let connection = self.pool.acquire().await?;
+        Ok(Taken { kept: self, connection, planned: Instant::now() })
     }
 }
 
@@ -58,10 +77,10 @@ impl Taken<'_> {
     /// The answer's own.
     pub fn give_back<T>(self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
         if matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
-            let kept = self.kept.connection.lock();
-            let mut kept = kept.unwrap_or_else(PoisonError::into_inner);
+            let Self { kept, connection, planned } = self;
+            let mut resting = kept.resting.lock().unwrap_or_else(PoisonError::into_inner);
             // Two may have been taken at once: one is kept.
-            kept.get_or_insert((self.connection, Instant::now()));
+            resting.get_or_insert(Resting { connection, since: Instant::now(), planned });
         }
         answer
     }

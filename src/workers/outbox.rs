@@ -70,16 +70,18 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
 async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
     let mut pg = app.errands.take().await?;
     let rows = sqlx::query!(
-        r#"WITH due AS MATERIALIZED (
-               SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
-           ), told AS (
-               DELETE FROM outbox b USING due WHERE b.id = due.id RETURNING b.kind, b.orders
+        r#"WITH told AS (
+               DELETE FROM outbox WHERE id = ANY (ARRAY (
+                   SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
+               RETURNING kind, orders
            ), new AS (
                SELECT o.id, t.kind, o.details ->> 'locale' AS locale,
                       row_number() OVER () <= $2 AND NOT EXISTS (
                           SELECT FROM rehearsals r WHERE r.event_id = o.event_id) AS leased
-               FROM told t CROSS JOIN unnest(t.orders) AS u (id) JOIN orders o ON o.id = u.id
-               WHERE o.email IS NOT NULL
+               FROM told t CROSS JOIN unnest(t.orders) AS u (id)
+               -- OFFSET 0: one by one, and never all orders for each row of the outbox.
+               CROSS JOIN LATERAL (SELECT x.id, x.event_id, x.details FROM orders x
+                                   WHERE x.id = u.id AND x.email IS NOT NULL OFFSET 0) o
            ), added AS (
                INSERT INTO mails (order_id, kind, tries, due_at)
                SELECT id, kind, leased::integer,
