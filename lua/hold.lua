@@ -34,6 +34,10 @@
 --         places come back later), r released
 -- Twice with the same arguments: the second finds the first ("again").
 -- Nothing is written before everything is decided, except hints, which are only upper bounds.
+--
+-- The busiest script by far: an event's holds come one after the other through it. So it asks Redis
+-- only for what this request needs, looks at what only refusals need once there is one, and makes
+-- the functions of a search only for who lets it search.
 
 local MAX_STRETCHES = 4096 -- looked at by one call
 local MAX_AFTER_ORPHAN = 32 -- more of them once something was found that leaves an orphan
@@ -44,229 +48,225 @@ local bor, band, rshift = bit.bor, bit.band, bit.rshift
 local head = call('HMGET', KEYS[1], 'epoch', 'state')
 if head[1] ~= ARGV[1] then return {'stale'} end
 local id = ARGV[2]
-local known = call('HGET', KEYS[4], id)
 local time = call('TIME')
 local now = time[1] * 1000 + floor(time[2] / 1000)
-if known then
+
+-- Refuses with this reply, unless this id is known: it is told what it got before. Without a
+-- reply: nil if the id is new.
+local function refuse(reply)
+    local known = call('HGET', KEYS[4], id)
+    if not known then return reply end
     local state, digest = string.match(known, '^(%a)|[^|]*|[^|]*|[^|]*|[^|]*|([^|]*)|')
     if digest ~= ARGV[3] then return {'mismatch'} end
     if state == 'b' or state == 'r' then return {'finished'} end
     return {'again', known, now}
 end
-if head[2] ~= 'on_sale' and ARGV[12] ~= '1' then return {'closed', head[2] or ''} end
+if head[2] ~= 'on_sale' and ARGV[12] ~= '1' then return refuse({'closed', head[2] or ''}) end
 
 local mine = {} -- place -> true: chosen by this call
-local picked = {} -- {place, stretch, offer, tier} in the order of the lines
-local looked = 0
+local picked = {} -- {place, stretch, line}
+local rows = {} -- stretch -> what chosen places of it were found in
 
--- The free flags of a stretch, 1-based: neither taken, nor in the bitmap `blocked`, nor `chosen`.
-local function free_flags(first, length, blocked, chosen)
-    local from, to = first / 8, floor((first + length - 1) / 8)
-    local t = call('GETRANGE', KEYS[2], from, to)
-    local b = call('GETRANGE', blocked, from, to)
-    local flags, i = {}, 0
-    for at = 1, to - from + 1 do
-        -- A stretch that was added may lie beyond the end of a bitmap.
-        local v = bor(byte(t, at) or 0, byte(b, at) or 0)
-        for shift = 7, 0, -1 do
-            i = i + 1
-            if i > length then break end
-            flags[i] = band(rshift(v, shift), 1) == 0 and not chosen[first + i - 1]
-        end
-    end
-    return flags
-end
-
--- The best n neighbours of one stretch: first index (or nil), leaves an orphan, longest run.
-local function fit(flags, length, n)
-    local best, best_orphan, best_far, longest = nil, true, nil, 0
-    local start = nil
-    for i = 1, length + 1 do
-        if flags[i] then
-            start = start or i
-        elseif start then
-            local run = i - start
-            if run > longest then longest = run end
-            if run >= n then
-                local spare = run - n
-                local offset = floor((length - n) / 2) + 1 - start
-                if offset < 0 then offset = 0 elseif offset > spare then offset = spare end
-                if offset == 1 then offset = 0 end
-                if spare - offset == 1 then offset = spare end
-                local orphan = spare == 1
-                local far = math.abs(2 * (start + offset) + n - 2 - length)
-                if not best or (best_orphan and not orphan)
-                    or (orphan == best_orphan and far < best_far) then
-                    best, best_orphan, best_far = start + offset, orphan, far
-                end
-            end
-            start = nil
-        end
-    end
-    return best, best_orphan, longest
-end
-
-local function stretch_at(stretch)
-    return struct.unpack('>I4I4', call('GETRANGE', KEYS[7], stretch * 8, stretch * 8 + 7))
-end
-
--- Finds n neighbours in the stretches "from-to,...": first place and stretch, or nil.
-local function best(ranges, n)
-    local low = string.char(n)
-    -- An escaped character can't begin a range: "%" stands alone, and the range after it.
-    if low == '%' then low = '%%&' end
-    local pattern = '[' .. low .. '-\255]'
-    local fallback_place, fallback_stretch, after, longest = nil, nil, 0, 0
-    for from, to in string.gmatch(ranges, '(%d+)-(%d+)') do
-        local hints = call('GETRANGE', KEYS[8], from, to)
-        local at = string.find(hints, pattern)
-        while at do
-            looked = looked + 1
-            if looked > MAX_STRETCHES then return fallback_place, fallback_stretch, longest end
-            local stretch = from + at - 1
-            local first, length = stretch_at(stretch)
-            local flags = free_flags(first, length, KEYS[3], mine)
-            local index, orphan, run = fit(flags, length, n)
-            if run > longest then longest = run end
-            if not index then
-                -- What this channel can't sell another can, and what this call chose may yet be
-                -- refused: the bound counts both as free.
-                local _, _, bound = fit(free_flags(first, length, KEYS[9], {}), length, n)
-                call('SETRANGE', KEYS[8], stretch, string.char(math.min(bound, 255)))
-            elseif not orphan or ARGV[8] == '' then
-                return first + index - 1, stretch, longest
-            elseif not fallback_place then
-                fallback_place, fallback_stretch = first + index - 1, stretch
-            end
-            if fallback_place then
-                after = after + 1
-                if after > MAX_AFTER_ORPHAN then
-                    return fallback_place, fallback_stretch, longest
-                end
-            end
-            at = string.find(hints, pattern, at + 1)
-        end
-    end
-    return fallback_place, fallback_stretch, longest
-end
-
-local function take(place, stretch, line)
-    mine[place] = true
-    picked[#picked + 1] = {place, stretch, line}
-end
-
--- n neighbours; or, when they may be split, the largest groups that there are.
-local function take_best(ranges, n, line, split)
-    local left, size, longest = n, n, 0
-    while left > 0 do
-        if size > left then size = left end
-        local place, stretch, run = best(ranges, size)
-        if run > longest then longest = run end
-        if place then
-            for i = 0, size - 1 do take(place + i, stretch, line) end
-            left = left - size
-        elseif split and size > 1 then
-            size = size - 1
-        else
-            return false, longest
-        end
-    end
-    return true, longest
-end
-
--- Bytes of a bitmap; those beyond its end are 0.
-local function bytes_of(bitmap, from, to)
-    local bytes = call('GETRANGE', bitmap, from, to)
-    return bytes .. string.rep('\0', to - from + 1 - #bytes)
-end
-
--- n units of areas: full bytes are skipped at the speed of string.find.
-local function take_area(ranges, n, line)
-    local left = n
-    for from, to in string.gmatch(ranges, '(%d+)-(%d+)') do
-        for stretch = tonumber(from), tonumber(to) do
-            local first, length = stretch_at(stretch)
-            local start, stop = first / 8, floor((first + length - 1) / 8)
-            local t, b = bytes_of(KEYS[2], start, stop), bytes_of(KEYS[3], start, stop)
-            local at = 1
-            while left > 0 do
-                local x = string.find(t, '[^\255]', at)
-                local y = x and string.find(b, '[^\255]', x)
-                if not y then break end
-                if y > x then
-                    at = y
-                else
-                    local v = bor(byte(t, x), byte(b, x))
-                    for shift = 7, 0, -1 do
-                        local i = (x - 1) * 8 + 7 - shift
-                        if left > 0 and i < length and band(rshift(v, shift), 1) == 0
-                            and not mine[first + i] then
-                            take(first + i, stretch, line)
-                            left = left - 1
-                        end
-                    end
-                    at = x + 1
-                end
-            end
-            if left == 0 then return true end
-        end
-    end
-    return false
-end
-
--- Takes chosen places; returns those that are not free.
-local rows, rows_in_order = {}, {} -- stretches with chosen places, and how they were before
-local function take_chosen(what, line)
-    local taken = {}
-    for stretch, first, length, watch, places in
-        string.gmatch(what, '(%d+):(%d+):(%d+):(%d):([%d%.]+)') do
-        local row = rows[stretch]
-        if not row then
-            first, length = tonumber(first), tonumber(length)
-            row = {first, length, watch == '1', free_flags(first, length, KEYS[3], mine)}
-            rows[stretch] = row
-            rows_in_order[#rows_in_order + 1] = row
-        end
-        for text in string.gmatch(places, '%d+') do
-            local place = tonumber(text)
-            if row[4][place - row[1] + 1] and not mine[place] then
-                take(place, tonumber(stretch), line)
-            else
-                taken[#taken + 1] = place
-            end
-        end
-    end
-    return taken
+-- Whether a place is of this row, free, and not chosen by this call.
+local function is_free(row, place)
+    local i = place - row.first
+    if i < 0 or i >= row.length or mine[place] then return false end
+    -- A stretch that was added may lie beyond the end of a bitmap.
+    local at = floor(i / 8) + 1
+    local v = bor(byte(row.taken, at) or 0, byte(row.blocked, at) or 0)
+    return band(v, rshift(128, i % 8)) == 0
 end
 
 -- Places that the chosen ones of all lines together would strand.
 local function stranded()
-    local orphans = {}
-    for _, row in ipairs(rows_in_order) do
-        local first, length, before, after = row[1], row[2], row[4], {}
-        local i = row[3] and 1 or length + 1
-        while i <= length do
-            -- A free run as it was before, i .. j - 1: of it remain `rest` places.
-            local j, rest, alone = i, 0, {}
-            while j <= length and before[j] do
-                after[j] = not mine[first + j - 1]
-                if after[j] then
+    local orphans, seen = {}, {}
+    for _, p in ipairs(picked) do
+        local row = rows[p[2]]
+        local first, last = row.first, row.first + row.length - 1
+        local at = row.watched and not seen[row] and first or last + 1
+        seen[row] = true
+        while at <= last do
+            -- A run that was free before, from `at`: of it remain `rest` places.
+            local to, rest, alone = at, 0, {}
+            while to <= last and (mine[to] or is_free(row, to)) do
+                if not mine[to] then
                     rest = rest + 1
-                    local beside = before[j + 1] and not mine[first + j]
-                    if not (j > i and after[j - 1]) and not beside then
-                        alone[#alone + 1] = first + j - 1
+                    if not is_free(row, to - 1) and not is_free(row, to + 1) then
+                        alone[#alone + 1] = to
                     end
                 end
-                j = j + 1
+                to = to + 1
             end
             -- One left over of the whole run could not be helped.
-            if rest > 1 and rest < j - i then
+            if rest > 1 and rest < to - at then
                 for _, place in ipairs(alone) do orphans[#orphans + 1] = place end
             end
-            i = j + 1
+            at = to + 1
         end
     end
     return orphans
+end
+
+-- The searches: take_best and take_area.
+local function searches()
+    local looked = 0
+
+    -- The free flags of a stretch, 1-based: neither taken, nor in the bitmap `blocked`, nor
+    -- `chosen`.
+    local function free_flags(first, length, blocked, chosen)
+        local from, to = first / 8, floor((first + length - 1) / 8)
+        local t = call('GETRANGE', KEYS[2], from, to)
+        local b = call('GETRANGE', blocked, from, to)
+        local flags, i = {}, 0
+        for at = 1, to - from + 1 do
+            local v = bor(byte(t, at) or 0, byte(b, at) or 0)
+            for shift = 7, 0, -1 do
+                i = i + 1
+                if i > length then break end
+                flags[i] = band(rshift(v, shift), 1) == 0 and not chosen[first + i - 1]
+            end
+        end
+        return flags
+    end
+
+    -- The best n neighbours of one stretch: first index (or nil), leaves an orphan, longest run.
+    local function fit(flags, length, n)
+        local best, best_orphan, best_far, longest = nil, true, nil, 0
+        local start = nil
+        for i = 1, length + 1 do
+            if flags[i] then
+                start = start or i
+            elseif start then
+                local run = i - start
+                if run > longest then longest = run end
+                if run >= n then
+                    local spare = run - n
+                    local offset = floor((length - n) / 2) + 1 - start
+                    if offset < 0 then offset = 0 elseif offset > spare then offset = spare end
+                    if offset == 1 then offset = 0 end
+                    if spare - offset == 1 then offset = spare end
+                    local orphan = spare == 1
+                    local far = math.abs(2 * (start + offset) + n - 2 - length)
+                    if not best or (best_orphan and not orphan)
+                        or (orphan == best_orphan and far < best_far) then
+                        best, best_orphan, best_far = start + offset, orphan, far
+                    end
+                end
+                start = nil
+            end
+        end
+        return best, best_orphan, longest
+    end
+
+    local function stretch_at(stretch)
+        return struct.unpack('>I4I4', call('GETRANGE', KEYS[7], stretch * 8, stretch * 8 + 7))
+    end
+
+    -- Finds n neighbours in the stretches "from-to,...": first place and stretch, or nil.
+    local function best(ranges, n)
+        local low = string.char(n)
+        -- An escaped character can't begin a range: "%" stands alone, and the range after it.
+        if low == '%' then low = '%%&' end
+        local pattern = '[' .. low .. '-\255]'
+        local fallback_place, fallback_stretch, after, longest = nil, nil, 0, 0
+        for from, to in string.gmatch(ranges, '(%d+)-(%d+)') do
+            local hints = call('GETRANGE', KEYS[8], from, to)
+            local at = string.find(hints, pattern)
+            while at do
+                looked = looked + 1
+                if looked > MAX_STRETCHES then return fallback_place, fallback_stretch, longest end
+                local stretch = from + at - 1
+                local first, length = stretch_at(stretch)
+                local flags = free_flags(first, length, KEYS[3], mine)
+                local index, orphan, run = fit(flags, length, n)
+                if run > longest then longest = run end
+                if not index then
+                    -- What this channel can't sell another can, and what this call chose may yet be
+                    -- refused: the bound counts both as free.
+                    local _, _, bound = fit(free_flags(first, length, KEYS[9], {}), length, n)
+                    call('SETRANGE', KEYS[8], stretch, string.char(math.min(bound, 255)))
+                elseif not orphan or ARGV[8] == '' then
+                    return first + index - 1, stretch, longest
+                elseif not fallback_place then
+                    fallback_place, fallback_stretch = first + index - 1, stretch
+                end
+                if fallback_place then
+                    after = after + 1
+                    if after > MAX_AFTER_ORPHAN then
+                        return fallback_place, fallback_stretch, longest
+                    end
+                end
+                at = string.find(hints, pattern, at + 1)
+            end
+        end
+        return fallback_place, fallback_stretch, longest
+    end
+
+    local function take(place, stretch, line)
+        mine[place] = true
+        picked[#picked + 1] = {place, stretch, line}
+    end
+
+    -- n neighbours; or, when they may be split, the largest groups that there are.
+    local function take_best(ranges, n, line, split)
+        local left, size, longest = n, n, 0
+        while left > 0 do
+            if size > left then size = left end
+            local place, stretch, run = best(ranges, size)
+            if run > longest then longest = run end
+            if place then
+                for i = 0, size - 1 do take(place + i, stretch, line) end
+                left = left - size
+            elseif split and size > 1 then
+                size = size - 1
+            else
+                return false, longest
+            end
+        end
+        return true, longest
+    end
+
+    -- Bytes of a bitmap; those beyond its end are 0.
+    local function bytes_of(bitmap, from, to)
+        local bytes = call('GETRANGE', bitmap, from, to)
+        return bytes .. string.rep('\0', to - from + 1 - #bytes)
+    end
+
+    -- n units of areas: full bytes are skipped at the speed of string.find.
+    local function take_area(ranges, n, line)
+        local left = n
+        for from, to in string.gmatch(ranges, '(%d+)-(%d+)') do
+            for stretch = tonumber(from), tonumber(to) do
+                local first, length = stretch_at(stretch)
+                local start, stop = first / 8, floor((first + length - 1) / 8)
+                local t, b = bytes_of(KEYS[2], start, stop), bytes_of(KEYS[3], start, stop)
+                local at = 1
+                while left > 0 do
+                    local x = string.find(t, '[^\255]', at)
+                    local y = x and string.find(b, '[^\255]', x)
+                    if not y then break end
+                    if y > x then
+                        at = y
+                    else
+                        local v = bor(byte(t, x), byte(b, x))
+                        for shift = 7, 0, -1 do
+                            local i = (x - 1) * 8 + 7 - shift
+                            if left > 0 and i < length and band(rshift(v, shift), 1) == 0
+                                and not mine[first + i] then
+                                take(first + i, stretch, line)
+                                left = left - 1
+                            end
+                        end
+                        at = x + 1
+                    end
+                end
+                if left == 0 then return true end
+            end
+        end
+        return false
+    end
+
+    return take_best, take_area
 end
 
 -- Whether asking again after a sweep may help. What comes back while somebody asks for it does
@@ -285,11 +285,13 @@ for line = 1, lines do
     local a = 12 + (line - 1) * 9
     local kind, offer, n = ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 7])
     local from, till = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
-    if now < from or (till > 0 and now >= till) then return {'window', offer} end
+    if now < from or (till > 0 and now >= till) then return refuse({'window', offer}) end
     local entry = offers[offer]
     if not entry then
-        entry = {sold = tonumber(call('HGET', KEYS[6], 'o:' .. offer) or 0), n = 0,
-                 quota = tonumber(ARGV[a + 3]), tiers = {}}
+        entry = {sold = 0, n = 0, quota = tonumber(ARGV[a + 3]), tiers = {}}
+        if entry.quota >= 0 or ARGV[a + 6] ~= '' then
+            entry.sold = tonumber(call('HGET', KEYS[6], 'o:' .. offer) or 0)
+        end
         for count, bound in string.gmatch(ARGV[a + 6], '(%d+):(%d+)') do
             entry.tiers[#entry.tiers + 1] = {tonumber(count), tonumber(bound)}
         end
@@ -299,68 +301,107 @@ for line = 1, lines do
     entry.n = entry.n + n
     total = total + n
     if entry.quota >= 0 and entry.sold + entry.n > entry.quota then
-        return {'quota', offer, math.max(0, entry.quota - entry.sold)}
+        return refuse({'quota', offer, math.max(0, entry.quota - entry.sold)})
     end
 end
 
-local bought = 0
 if ARGV[5] ~= '0' then
-    bought = tonumber(call('HGET', KEYS[6], 'a:' .. ARGV[4]) or 0)
+    local bought = tonumber(call('HGET', KEYS[6], 'a:' .. ARGV[4]) or 0)
     if bought + total > tonumber(ARGV[5]) then
-        return {'limit', math.max(0, ARGV[5] - bought)}
+        return refuse({'limit', math.max(0, ARGV[5] - bought)})
     end
 end
 if ARGV[9] ~= '' and ARGV[10] ~= '-1'
     and tonumber(call('HGET', KEYS[6], 'p:' .. ARGV[9]) or 0) >= tonumber(ARGV[10]) then
-    return {'promo'}
+    return refuse({'promo'})
 end
 
 -- Chosen places first: a best-available line must not take what another line names.
 for line = 1, lines do
     local a = 12 + (line - 1) * 9
     if ARGV[a + 1] == 'p' then
-        local before = #picked
-        local taken = take_chosen(ARGV[a + 8], line)
-        if #taken > 0 then
-            for _, place in ipairs(taken) do all_taken[#all_taken + 1] = place end
+        local earlier, missed = #picked, #all_taken
+        for stretch, first, length, watch, places in
+            string.gmatch(ARGV[a + 8], '(%d+):(%d+):(%d+):(%d):([%d%.]+)') do
+            local row = rows[stretch]
+            if not row then
+                first, length = tonumber(first), tonumber(length)
+                local from, to = first / 8, floor((first + length - 1) / 8)
+                row = {first = first, length = length, watched = watch == '1',
+                       taken = call('GETRANGE', KEYS[2], from, to),
+                       blocked = call('GETRANGE', KEYS[3], from, to)}
+                rows[stretch] = row
+            end
+            for text in string.gmatch(places, '%d+') do
+                local place = tonumber(text)
+                if is_free(row, place) then
+                    mine[place] = true
+                    picked[#picked + 1] = {place, stretch, line}
+                else
+                    all_taken[#all_taken + 1] = place
+                end
+            end
+        end
+        if #all_taken > missed then
             if ARGV[7] ~= '1' or ARGV[a + 9] == '' then word = 'taken' end
-            for i = #picked, before + 1, -1 do
+            for i = #picked, earlier + 1, -1 do
                 mine[picked[i][1]] = nil
                 picked[i] = nil
             end
         end
     end
 end
--- Near the end of the sale an orphan is better than an unsold pair.
-if #picked > 0 and word ~= 'taken' and ARGV[8] ~= ''
-    and call('BITCOUNT', KEYS[2]) < tonumber(ARGV[8]) then
-    local orphans = stranded()
-    if #orphans > 0 then return {'orphan', table.concat(orphans, ',')} end
+if word ~= 'taken' and ARGV[8] ~= '' then
+    -- Whether one is left alone beside them, as a closer look may then excuse.
+    local alone = false
+    for _, p in ipairs(picked) do
+        local place, row = p[1], rows[p[2]]
+        alone = alone or row.watched
+            and ((is_free(row, place - 1) and not is_free(row, place - 2))
+                or (is_free(row, place + 1) and not is_free(row, place + 2)))
+    end
+    -- Near the end of the sale an orphan is better than an unsold pair.
+    if alone and call('BITCOUNT', KEYS[2]) < tonumber(ARGV[8]) then
+        local orphans = stranded()
+        if #orphans > 0 then return refuse({'orphan', table.concat(orphans, ',')}) end
+    end
 end
+local take_best, take_area
 for line = 1, lines do
     local a = 12 + (line - 1) * 9
     local kind, n, what = ARGV[a + 1], tonumber(ARGV[a + 7]), ARGV[a + 8]
     if kind ~= 'p' and word ~= 'taken' then
+        if not take_best then
+            -- A search corrects hints: not for who holds already.
+            local known = refuse()
+            if known then return known end
+            take_best, take_area = searches()
+        end
         local ok, longest
         if kind == 'a' then
             ok, longest = take_area(what, n, line), 0
         else
             ok, longest = take_best(what, n, line, kind == 's')
         end
-        if not ok then return {'none', line, longest, due()} end
+        if not ok then return refuse({'none', line, longest, due()}) end
     end
 end
 if #all_taken > 0 then
     local again = due()
-    if word == 'taken' or again == 1 then return {'taken', table.concat(all_taken, ','), again} end
+    if word == 'taken' or again == 1 then
+        return refuse({'taken', table.concat(all_taken, ','), again})
+    end
     word = 'equivalent'
+    local known = refuse()
+    if known then return known end
+    if not take_best then take_best, take_area = searches() end
     local served = {}
     for _, p in ipairs(picked) do served[p[3]] = true end
     for line = 1, lines do
         local a = 12 + (line - 1) * 9
         if ARGV[a + 1] == 'p' and not served[line]
             and not take_best(ARGV[a + 9], tonumber(ARGV[a + 7]), line, false) then
-            return {'taken', table.concat(all_taken, ','), 0}
+            return refuse({'taken', table.concat(all_taken, ','), 0})
         end
     end
 end
@@ -379,18 +420,19 @@ for i, p in ipairs(picked) do
                 break
             end
         end
-        if not tier then return {'quota', offer, 0} end
+        if not tier then return refuse({'quota', offer, 0}) end
     end
     entry.sold = entry.sold + 1
     texts[i] = p[1] .. ':' .. p[2] .. ':' .. offer .. ':' .. tier
 end
 
--- Decided. From here on only writes.
+-- Decided. From here on only writes; the first finds out whether this id is new.
 local deadline = now + ARGV[6]
 local places = table.concat(texts, ',')
+local record = 'h|' .. deadline .. '|' .. ARGV[4] .. '|' .. now .. '|' .. ARGV[9] .. '|' .. ARGV[3]
+    .. '|' .. places .. '|' .. ARGV[11]
+if call('HSETNX', KEYS[4], id, record) == 0 then return refuse() end
 for _, p in ipairs(picked) do call('SETBIT', KEYS[2], p[1], 1) end
-call('HSET', KEYS[4], id, 'h|' .. deadline .. '|' .. ARGV[4] .. '|' .. now .. '|' .. ARGV[9]
-    .. '|' .. ARGV[3] .. '|' .. places .. '|' .. ARGV[11])
 call('ZADD', KEYS[5], deadline, id)
 for _, offer in ipairs(order_of_offers) do
     call('HINCRBY', KEYS[6], 'o:' .. offer, offers[offer].n)

@@ -275,7 +275,7 @@ async fn polls(
     length: Duration,
     figure: &mut Figure,
 ) -> Result<()> {
-    let target = Target { address: stage.server(), connections: CONNECTIONS };
+    let target = Target::new(stage.server(), CONNECTIONS);
     let cost = Cost::begin(stage);
     let polls = drive(target, polling.clone(), *first, Until::Time(length)).await?;
     cost.end(stage, "poll", polls.requests, figure);
@@ -296,7 +296,7 @@ async fn holds(
     length: Duration,
     figure: &mut Figure,
 ) -> Result<()> {
-    let target = Target { address: stage.server(), connections: CONNECTIONS };
+    let target = Target::new(stage.server(), CONNECTIONS);
     let most = stock.pairs.len() as u64;
     stage.empty(stock).await?;
     let holding = Arc::new(Holding { keyring: stage.keyring.clone(), stock: stock.clone() });

@@ -43,7 +43,7 @@ impl Events {
         (length, rounds): (Duration, usize),
         figure: &mut Figure,
     ) -> Result<()> {
-        let target = Target { address: stage.server(), connections: CONNECTIONS };
+        let target = Target::new(stage.server(), CONNECTIONS);
         stage.empty(&self.one).await?;
         let holding = |stock: &Arc<Stock>| {
             Arc::new(Holding { keyring: stage.keyring.clone(), stock: stock.clone() })

@@ -36,7 +36,7 @@ pub async fn window(stage: &Stage, visitors: u64, figure: &mut Figure) -> Result
 
 async fn wait(stage: &Stage, visitors: u64) -> Result<()> {
     let polling = stage.join(visitors).await?;
-    let target = Target { address: stage.server(), connections: CONNECTIONS };
+    let target = Target::new(stage.server(), CONNECTIONS);
     drive(target, polling, 0, Until::Count(visitors)).await?;
     Ok(())
 }

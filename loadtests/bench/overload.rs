@@ -59,7 +59,8 @@ impl Offering for Rush {
     }
 }
 
-/// The peak, in a closed loop, and then each share of it in an open one, over so many connections.
+/// The peak, in a closed loop in which the crowd's connections take turns, and then each share of
+/// it in an open one over as many.
 ///
 /// # Errors
 /// If any answer is neither a hold nor "too busy".
@@ -70,7 +71,8 @@ pub async fn window(
     figure: &mut Figure,
 ) -> Result<()> {
     stage.empty(stock).await?;
-    let target = Target { address: stage.server(), connections: CONNECTIONS };
+    // Of the same crowd: a server that talks with thousands does less than one that knows a few.
+    let target = Target { address: stage.server(), connections: crowd, at_once: CONNECTIONS };
     let holding = Arc::new(Holding { keyring: stage.keyring.clone(), stock: stock.clone() });
     let most = stock.pairs.len() as u64;
     let peak = drive(target, holding, 0, Until::Either(most, length)).await?.per_s;

@@ -161,7 +161,7 @@ impl Stage {
             proofs: Vec::new(),
             tokens: std::sync::Mutex::default(),
         });
-        let target = Target { address: self.server(), connections: CONNECTIONS };
+        let target = Target::new(self.server(), CONNECTIONS);
         drive(target, joining.clone(), 0, Until::Count(visitors)).await?;
         let joining = Arc::into_inner(joining).context("nobody joins any more")?;
         let tokens = joining.tokens.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

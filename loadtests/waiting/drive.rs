@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::client::{Client, Reply};
@@ -63,6 +64,15 @@ pub struct Target {
     pub address: SocketAddr,
     /// How many connections.
     pub connections: usize,
+    /// How many of them ask at once: if not all, they take turns.
+    pub at_once: usize,
+}
+
+impl Target {
+    /// All connections ask at once.
+    pub const fn new(address: SocketAddr, connections: usize) -> Self {
+        Self { address, connections, at_once: connections }
+    }
 }
 
 /// Asks; the first request has the number `first`.
@@ -81,6 +91,7 @@ pub async fn drive(
         clients.push(Client::open(Ipv4Addr::new(127, 0, 1, last), target.address).await?);
     }
     let next = Arc::new(AtomicU64::new(first));
+    let turns = Arc::new(Semaphore::new(target.at_once));
     let started = Instant::now();
     let (end, over) = match until {
         Until::Count(count) => (first + count, None),
@@ -89,8 +100,8 @@ pub async fn drive(
     };
     let mut tasks = JoinSet::new();
     for client in clients {
-        let (next, asking) = (next.clone(), asking.clone());
-        tasks.spawn(async move { ask(client, &next, &*asking, end, over).await });
+        let (next, turns, asking) = (next.clone(), turns.clone(), asking.clone());
+        tasks.spawn(async move { ask(client, (&next, &turns), &*asking, end, over).await });
     }
     let mut waits = histogram()?;
     while let Some(done) = tasks.join_next().await {
@@ -109,25 +120,26 @@ pub async fn drive(
 
 async fn ask(
     mut client: Client,
-    next: &AtomicU64,
+    (next, turns): (&AtomicU64, &Semaphore),
     asking: &dyn Asking,
     end: u64,
     over: Option<Instant>,
 ) -> Result<Histogram<u64>> {
     let mut waits = histogram()?;
     let mut request = Vec::with_capacity(1_024);
-    let mut now = Instant::now();
     loop {
+        // Given in the order of asking: with fewer turns than connections each has its own.
+        let _turn = turns.acquire().await?;
+        let then = Instant::now();
         let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= end || over.is_some_and(|over| now >= over) {
+        if number >= end || over.is_some_and(|over| then >= over) {
             return Ok(waits);
         }
         request.clear();
         asking.write(number, &mut request);
         let reply = client.ask(&request).await?;
         asking.read(number, &reply)?;
-        let then = std::mem::replace(&mut now, Instant::now());
-        let wait = u64::try_from((now - then).as_micros()).unwrap_or(MAX_WAIT_US);
+        let wait = u64::try_from(then.elapsed().as_micros()).unwrap_or(MAX_WAIT_US);
         waits.record(wait.clamp(1, MAX_WAIT_US))?;
     }
 }

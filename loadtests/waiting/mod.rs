@@ -150,7 +150,7 @@ async fn measure(
     let mut run = Run {
         options,
         say,
-        target: Target { address: rig.shop.server_addresses[0], connections: options.connections },
+        target: Target::new(rig.shop.server_addresses[0], options.connections),
         server,
         room_path: format!("/v1/events/{EVENT}/waiting-room"),
         gauge: Gauge::open(rig.redis_url(), &rig.shop.pg).await?,
@@ -295,7 +295,7 @@ impl Run<'_> {
     async fn compare(&self, polling: &Arc<Polling>, setup: &Setup) -> Result<Vec<Round>> {
         let answer = self.one_answer(polling).await?;
         let (child, address) = self.start_bare(setup, &answer).await?;
-        let bare_target = Target { address, connections: self.options.connections };
+        let bare_target = Target::new(address, self.options.connections);
         let pid = child.id().context("the bare server has ended")?;
         let bare = Process { name: "bare".into(), pid, with_children: false };
         let plain = |path| Arc::new(Plain::new(path, answer.len()));
