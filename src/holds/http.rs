@@ -94,6 +94,9 @@ pub struct PlaceView {
     pub row: Option<String>,
     /// The seat; none in an area.
     pub seat: Option<String>,
+    /// Who it is for; only in orders of events that ask for names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attendee: Option<String>,
 }
 
 /// Lines as people and programs read them.
@@ -107,7 +110,10 @@ pub fn line_views(listing: &Listing, lines: &[record::Line]) -> Vec<LineView> {
         let tier = offer
             .and_then(|offer| offer.tiers.get(usize::try_from(line.tier).ok()?))
             .map(|tier| tier.name.clone());
-        let places = line.places.iter().filter_map(|number| place_view(listing, *number));
+        let places = line.places.iter().filter_map(|number| {
+            let attendee = line.name_of(*number).map(str::to_owned);
+            Some(PlaceView { attendee, ..place_view(listing, *number)? })
+        });
         LineView {
             offer: offer.map(|offer| offer.id),
             name: offer.map(|offer| offer.name.clone()).unwrap_or_default(),
@@ -137,6 +143,7 @@ pub fn place_view(listing: &Listing, number: i32) -> Option<PlaceView> {
         section: listing.section(place.section).map(|s| s.code.clone()).unwrap_or_default(),
         row: place.row.as_deref().map(str::to_owned),
         seat: place.seat.as_deref().map(str::to_owned),
+        attendee: None,
     })
 }
 

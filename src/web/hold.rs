@@ -13,6 +13,7 @@ use super::event::{Head, find};
 use super::free::Free;
 use super::lines::{self, LineItem};
 use super::page::{Fields, Oops, see_other, show};
+use super::people::{self, Person, TermsBox, WrongFields};
 use super::refusals::{self, Advice};
 use super::session::Visitor;
 use super::{embed, words};
@@ -20,7 +21,7 @@ use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Class, Listing};
-use crate::checkout::{self, CheckoutRequest};
+use crate::checkout::{self, CheckoutRequest, details};
 use crate::holds::http::{self as holds, HoldView};
 use crate::http::extract::{Buyer, Path, Query};
 use crate::http::problem::{Code, Problem};
@@ -107,7 +108,9 @@ struct HoldPage {
     email: String,
     name: String,
     equivalent: bool,
-    wrong: &'static str,
+    wrong: WrongFields,
+    people: Vec<Person>,
+    terms: Option<TermsBox>,
 }
 
 /// What a hold is instead of.
@@ -202,7 +205,9 @@ async fn render(
         minutes: minutes(ends_ms, now_ms),
         groups: groups(listing, &view),
         instead,
-        wrong: refused.as_ref().map_or("", wrong_field),
+        wrong: people::wrong_fields(refused.as_ref()),
+        people: people::asked(listing, &view, fields, refused.as_ref()),
+        terms: people::terms(listing, fields, refused.as_ref()),
         alert: refused.map(|problem| refusals::advice_on(&problem, listing)),
         email: text("email"),
         name: text("name"),
@@ -211,26 +216,22 @@ async fn render(
     Ok(show(status, &page))
 }
 
-/// Which field an invalid checkout is about.
-fn wrong_field(problem: &Problem) -> &'static str {
-    let at = problem.reason().filter(|_| problem.code == Code::Invalid).unwrap_or_default();
-    ["email", "name"].into_iter().find(|name| at.starts_with(&format!("/{name}"))).unwrap_or("")
-}
-
-/// More time.
+/// More time. What was entered for the checkout comes with the form, and stays.
 pub async fn extend(
     State(app): State<Arc<App>>,
     Path((slug, hold)): Path<(String, HoldId)>,
     visitor: Visitor,
     traces: Traces,
+    fields: Fields,
 ) -> Result<Response, Oops> {
     let account = known(&visitor, &slug)?;
     let path = Path((slug.clone(), hold));
     match holds::extend(State(app.clone()), path, Buyer(account), traces).await {
-        Ok(_) => Ok(see_other(&format!("/events/{slug}/holds/{hold}"))),
-        Err(problem) => {
+        Ok(_) if fields.is_blank() => Ok(see_other(&format!("/events/{slug}/holds/{hold}"))),
+        extended => {
             let sale = find(&app, &slug).await?;
-            render(&app, &sale, hold, &visitor, &Fields::none(), Some(problem), Vec::new()).await
+            let refused = extended.err();
+            render(&app, &sale, hold, &visitor, &fields, refused, Vec::new()).await
         }
     }
 }
@@ -273,6 +274,8 @@ pub async fn checkout(
         name: fields.text("name").map(str::to_owned),
         locale: Some(Language::current().tag().to_owned()),
         accept_equivalent: fields.ticked("equivalent"),
+        attendees: people::entered(&fields),
+        terms_accepted: fields.text("terms").map(str::to_owned),
     };
     let request = match visitor.session() {
         Some(session) => {
@@ -285,6 +288,9 @@ pub async fn checkout(
         }
         None => request,
     };
+    if let Err(problem) = details::check(&app, &built, hold, account, &request).await {
+        return render(&app, &sale, hold, &visitor, &fields, Some(problem), Vec::new()).await;
+    }
     // Tracked, not cancelled: a browser that goes away leaves no half-made order.
     let task = {
         let (app, built) = (app.clone(), built.clone());

@@ -23,6 +23,7 @@ mod lines;
 mod offers;
 mod order;
 pub mod page;
+pub mod people;
 mod preview;
 pub mod refusals;
 pub mod rehearsal;

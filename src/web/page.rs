@@ -72,6 +72,13 @@ impl Fields {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The fields whose names begin so, by the rest of their names.
+    pub fn beginning<'a>(&'a self, start: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            name.strip_prefix(start).map(|rest| (rest, value.as_str()))
+        })
+    }
+
     /// Whether a box is ticked.
     #[must_use]
     pub fn ticked(&self, name: &str) -> bool {
@@ -94,6 +101,12 @@ impl Fields {
     #[must_use]
     pub fn one(name: &str, value: String) -> Self {
         Self(vec![(name.to_owned(), value)])
+    }
+
+    /// Whether nothing was entered.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.0.iter().all(|(_, value)| value.trim().is_empty())
     }
 
     /// Whether nothing was sent.

@@ -16,6 +16,7 @@ mod availability;
 mod bad_inputs;
 mod bots;
 mod crowd;
+mod details;
 mod embedding;
 mod expiry;
 mod faults;
