@@ -55,6 +55,9 @@ pub struct HoldView {
     pub currency: String,
     /// What it costs, fees and taxes included, in minor units.
     pub total: i64,
+    /// The promo code that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promo_code: Option<String>,
     /// The asked places that were taken, if these are equivalents for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub instead_of: Vec<i32>,
@@ -168,6 +171,7 @@ impl HoldView {
             currency: listing.event.currency.code().to_owned(),
             total: record::total(&lines),
             lines: line_views(listing, &lines),
+            promo_code: None,
             instead_of: Vec::new(),
         })
     }
@@ -178,8 +182,14 @@ impl HoldView {
         let prices: PriceSnapshot = serde_json::from_str(&record.opaque).ok()?;
         let view = Self::new(listing, id, &record.places, &prices, record.deadline_ms, now_ms)?;
         let status = if record.step == Step::Held { "held" } else { "claiming" };
-        Some(Self { status, ..view })
+        Some(Self { status, promo_code: code_of(listing, record.promo), ..view })
     }
+}
+
+/// The promo code of this number.
+fn code_of(listing: &Listing, number: Option<i32>) -> Option<String> {
+    let promo = listing.promos.iter().find(|promo| Some(promo.number) == number);
+    promo.map(|promo| promo.code.clone())
 }
 
 impl From<Flaw> for Problem {
@@ -347,7 +357,8 @@ fn answer(
     let refused = match held {
         Held::Held { deadline_ms, now_ms, places, instead_of } => {
             let view = HoldView::new(listing, id, &places, &plan.prices, deadline_ms, now_ms);
-            let view = HoldView { instead_of, ..view.ok_or_else(broken)? };
+            let promo_code = code_of(listing, plan.promo.map(|(number, _)| number));
+            let view = HoldView { instead_of, promo_code, ..view.ok_or_else(broken)? };
             metrics::counter!("onsale_holds_total").increment(1);
             return Ok((StatusCode::CREATED, Json(view)));
         }

@@ -79,6 +79,12 @@ impl Fields {
         })
     }
 
+    /// Whether there is such a field, empty or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// Whether a box is ticked.
     #[must_use]
     pub fn ticked(&self, name: &str) -> bool {
@@ -101,12 +107,6 @@ impl Fields {
     #[must_use]
     pub fn one(name: &str, value: String) -> Self {
         Self(vec![(name.to_owned(), value)])
-    }
-
-    /// Whether nothing was entered.
-    #[must_use]
-    pub fn is_blank(&self) -> bool {
-        self.0.iter().all(|(_, value)| value.trim().is_empty())
     }
 
     /// Whether nothing was sent.

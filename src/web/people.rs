@@ -66,6 +66,13 @@ pub fn entered(fields: &Fields) -> Vec<Attendee> {
     fields.beginning(FIELD).filter_map(attendee).take(MAX_PLACES).collect()
 }
 
+/// Whether something was entered for the checkout.
+#[must_use]
+pub fn is_begun(fields: &Fields) -> bool {
+    let boxes = ["email", "name", "terms", "equivalent"];
+    boxes.into_iter().any(|name| fields.ticked(name)) || !entered(fields).is_empty()
+}
+
 /// A name for each place, if the event asks.
 #[must_use]
 pub fn asked(

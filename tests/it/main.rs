@@ -32,6 +32,7 @@ mod organizers;
 mod path;
 mod proof;
 mod returns;
+mod retype;
 mod rolling_restart;
 mod scripts;
 mod support;
