@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::cache::Sale;
 use super::manifest::Attributes;
-use super::{EventStatus, Listing, PUBLIC, UnitPrice, Venue};
+use super::{BuyerTerms, EventStatus, Listing, PUBLIC, UnitPrice, Venue};
 use crate::app::App;
 use crate::holds::http::cached;
 use crate::http::extract::{Path, Query};
@@ -60,6 +60,10 @@ pub struct EventView {
     pub hold_max_seconds: i32,
     /// Whether holds need a signed-in session.
     pub needs_account: bool,
+    /// Whether checkout needs a name for each ticket (`attendees`).
+    pub attendee_names: bool,
+    /// What checkout needs to be accepted (`terms_accepted`: their `digest`).
+    pub terms: Option<BuyerTerms>,
     /// What can be bought by everyone.
     pub offers: Vec<OfferView>,
 }
@@ -154,6 +158,8 @@ impl EventView {
             hold_seconds: event.hold_seconds,
             hold_max_seconds: event.hold_max_seconds,
             needs_account: event.needs_account,
+            attendee_names: event.attendee_names,
+            terms: event.terms.clone(),
             offers: listing.offers.iter().filter(public).map(|o| offer_view(listing, o)).collect(),
         }
     }

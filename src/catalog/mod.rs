@@ -13,6 +13,7 @@ pub mod listing;
 pub mod manifest;
 pub mod numbering;
 pub mod store;
+pub mod terms;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use crate::ids::{EventId, OfferId, OrganizerId};
 use crate::money;
 
 pub use self::listing::Listing;
+pub use self::terms::BuyerTerms;
 
 /// The channel of everyone without a channel of their own.
 pub const PUBLIC: i16 = 0;
@@ -117,6 +119,10 @@ pub struct Event {
     pub focus: (f32, f32),
     /// Whether only buyers who have signed in can hold places.
     pub needs_account: bool,
+    /// Whether each ticket needs a name at checkout.
+    pub attendee_names: bool,
+    /// What its buyers accept at checkout.
+    pub terms: Option<BuyerTerms>,
     /// Whether it is the shadow of another one, in a rehearsal: nobody is charged, told or let in.
     pub rehearsal: bool,
     /// Raised by every change.

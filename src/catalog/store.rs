@@ -8,8 +8,8 @@ use sqlx::{PgConnection, PgPool};
 
 use super::listing::{Listing, Parts};
 use super::{
-    Channel, Class, Event, EventStatus, Level, Offer, Place, PriceType, Promo, Section, Stretch,
-    Tier, Venue,
+    BuyerTerms, Channel, Class, Event, EventStatus, Level, Offer, Place, PriceType, Promo, Section,
+    Stretch, Tier, Venue,
 };
 use crate::ids::{EventId, OfferId, OrganizerId};
 
@@ -64,12 +64,15 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
                   r.event_id IS NOT NULL AS "rehearsal!",
                   e.account_limit, e.hold_seconds, e.hold_max_seconds, e.pay_seconds,
                   e.return_seconds, e.orphan_rule, e.needs_account, e.focus_x, e.focus_y, e.version,
+                  e.attendee_names, b.digest AS "terms_digest?", b.text AS "terms_text?",
+                  b.url AS terms_url,
                   EXISTS (SELECT FROM waiting_rooms w WHERE w.event_id = e.id)
                       AS "waiting_room!",
                   v.name AS venue_name,
                   v.address, v.time_zone, p.epoch, p.redis_run_id
            FROM events e JOIN venues v ON v.id = e.venue_id JOIN epochs p ON p.event_id = e.id
            LEFT JOIN rehearsals r ON r.event_id = e.id
+           LEFT JOIN terms b ON b.digest = e.terms
            WHERE e.id = $1"#,
         id.0
     )
@@ -77,6 +80,11 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let unknown = |what: &str| sqlx::Error::Decode(format!("events: unknown {what}").into());
+    let terms = row.terms_digest.zip(row.terms_text).map(|(digest, text)| BuyerTerms {
+        digest: hex::encode(digest),
+        text,
+        url: row.terms_url,
+    });
     let event = Event {
         id,
         organizer: OrganizerId(row.organizer_id),
@@ -95,6 +103,8 @@ async fn load_event(pg: &mut PgConnection, id: EventId) -> sqlx::Result<Option<(
         orphan_rule: row.orphan_rule,
         waiting_room: row.waiting_room,
         needs_account: row.needs_account,
+        attendee_names: row.attendee_names,
+        terms,
         rehearsal: row.rehearsal,
         focus: (row.focus_x, row.focus_y),
         version: row.version,

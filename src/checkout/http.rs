@@ -39,10 +39,13 @@ use crate::orders::http::OrderView;
         (status = 409, description = "`claim_lost`: somebody else has `places`; if you allowed \
             it, `equivalent` is a hold of others, to be checked out instead; `account_limit`, \
             `quota_reached`, `promo_code`: a limit was reached meanwhile. The hold is over and \
-            nothing was charged", body = ProblemBody),
+            nothing was charged. `terms_changed`: show `terms` to the buyer and send their \
+            `digest`; the hold stays", body = ProblemBody),
         (status = 410, description = "`hold_gone`: the hold is over", body = ProblemBody),
-        (status = 422, description = "`invalid`: `errors` say what; `checkout_mismatch`: this \
-            hold was checked out with other details", body = ProblemBody),
+        (status = 422, description = "`invalid`: `errors` say what; `details_needed`: the event \
+            asks for names (`places` without one) or for its `terms` to be accepted, `errors` name \
+            every field, and nothing has happened to the hold; `checkout_mismatch`: this hold was \
+            checked out with other details", body = ProblemBody),
         (status = 429, description = "Too many attempts; see `Retry-After`", body = ProblemBody),
         (status = 503, description = "`unknown_outcome`: repeat; `rebuilding`, `frozen`",
             body = ProblemBody),
@@ -57,6 +60,7 @@ pub async fn checkout(
 ) -> Result<(StatusCode, Json<OrderView>), Problem> {
     let sale = app.built_sale(&event).await?;
     let request = super::by(&app, &sale, &session, request).await?;
+    super::details::check(&app, &sale, hold, session.account, &request).await?;
     // Not cancelled: a client that goes away leaves no half-made order.
     let work = super::checkout(app.clone(), sale.clone(), hold, session.account, request);
     let started = std::time::Instant::now();

@@ -8,6 +8,7 @@
 //! Whoever loses step 2 has not paid; the answer is a refusal, with an equivalent where the buyer
 //! allows it.
 
+pub mod details;
 pub mod http;
 pub mod pulse;
 pub mod store;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::details::Attendee;
 use self::store::{ClaimJob, Claimed};
 use crate::accounts::email::Email;
 use crate::accounts::{self, Session};
@@ -54,6 +56,13 @@ pub struct CheckoutRequest {
     /// If the places are lost, equally good ones will do.
     #[serde(default)]
     pub accept_equivalent: bool,
+    /// Who comes: one for each place of the hold, where the event asks for it (`attendee_names`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub attendees: Vec<Attendee>,
+    /// That the event's `terms` are accepted, if it has any: their `digest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms_accepted: Option<String>,
 }
 
 /// An order, and how to pay it if there is something to pay.
@@ -161,8 +170,19 @@ fn claim_job(
     record: &Record,
 ) -> Result<ClaimJob, Problem> {
     let prices: PriceSnapshot = serde_json::from_str(&record.opaque).map_err(Problem::internal)?;
-    let lines = record::lines(&record.places, &prices)
+    let mut lines = record::lines(&record.places, &prices)
         .ok_or_else(|| Problem::internal(format!("hold {hold} has places without a price")))?;
+    let (event, request) = (&sale.listing.event, &wanted.request);
+    details::write_names(event, request, &mut lines);
+    let mut said = serde_json::json!({
+        "name": request.name,
+        "locale": request.locale,
+        "pass": prices.pass,
+        "traces": prices.traces,
+    });
+    if let Some(accepted) = details::accepted(event, request, app.now()) {
+        said["terms"] = accepted;
+    }
     // The first attempt of an order has the order's id: nothing more to remember or to derive.
     let attempt = AttemptId(hold.0);
     let gateway = app.gateways.of(&sale.listing.event);
@@ -181,12 +201,7 @@ fn claim_job(
         digest: wanted.digest,
         accept_equivalent: wanted.request.accept_equivalent,
         pay_seconds: sale.listing.event.pay_seconds,
-        details: serde_json::json!({
-            "name": wanted.request.name,
-            "locale": wanted.request.locale,
-            "pass": prices.pass,
-            "traces": prices.traces,
-        }),
+        details: said,
         attempt,
         provider: gateway.name(),
         reference: gateway.reference_of(attempt),

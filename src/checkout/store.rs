@@ -6,14 +6,17 @@ use std::time::Duration;
 use iso_currency::Currency;
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::Timestamp as SqlTimestamp;
+use serde::Serialize;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::accounts::email::Email;
+use crate::catalog::BuyerTerms;
 use crate::db::batch::{Commit, Job, answered};
 use crate::db::kept::Kept;
 use crate::holds::record::{HeldPlace, Line, Step};
 use crate::holds::redis::MirrorEntry;
-use crate::ids::{AccountId, AttemptId, EventId, HoldId};
+use crate::ids::{AccountId, AttemptId, EventId, HoldId, OrderId};
 use crate::orders::mirror::{Mirror, Note};
 use crate::orders::{Order, OrderStatus};
 
@@ -303,4 +306,35 @@ impl Columns {
         }
         columns
     }
+}
+
+/// Terms that a buyer accepted, and when.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AcceptedTerms {
+    /// What was accepted.
+    pub terms: BuyerTerms,
+    /// When (RFC 3339).
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// The terms that were accepted with an order.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn accepted_terms(pg: &PgPool, order: OrderId) -> sqlx::Result<Option<AcceptedTerms>> {
+    let row = sqlx::query!(
+        r#"SELECT encode(t.digest, 'hex') AS "digest!", t.text, t.url,
+                  (o.details #>> '{terms,at}')::timestamptz AS "at!: SqlTimestamp"
+           FROM orders o
+           JOIN terms t ON t.digest = decode(o.details #>> '{terms,digest}', 'hex')
+           WHERE o.id = $1"#,
+        order.0
+    )
+    .fetch_optional(pg)
+    .await?;
+    Ok(row.map(|row| {
+        let terms = BuyerTerms { digest: row.digest, text: row.text, url: row.url };
+        AcceptedTerms { terms, at: row.at.to_jiff() }
+    }))
 }

@@ -1,5 +1,6 @@
 //! `onsale demo`: a realistic arena on sale, on private servers, in one command.
 
+pub mod club;
 pub mod crowd;
 pub mod opening;
 pub mod seed;
@@ -209,6 +210,7 @@ fn greet(url: &str, seconds: f32, waits: bool) {
     println!(
         "  Shop        {url}/\n  \
          Theatre     {url}/events/the-seagull   (no waiting room)\n  \
+         Club        {url}/events/night-songs   (asks for names, and has terms)\n  \
          Mailbox     {url}/mailbox   (confirmation mails)\n  \
          API         {url}/docs      (and {url}/openapi.json)\n  \
          Draw        {url}/events/aurora/draw   (check it yourself)\n  \

@@ -62,7 +62,7 @@ impl<'a> Seed<'a> {
     }
 }
 
-/// What the demo shows: an arena and a theatre. Made once; later starts find them.
+/// What the demo shows: an arena, a theatre and a club. Made once; later starts find them.
 ///
 /// # Errors
 /// If Postgres fails.
@@ -99,6 +99,7 @@ pub async fn demo(pg: &PgPool, say: &(dyn Fn(&str) + Send + Sync)) -> anyhow::Re
         ..Seed::new("the-seagull", &theatre)
     };
     event(pg, organizer, &gull).await?;
+    super::club::on_sale(pg, organizer).await?;
     Ok(())
 }
 

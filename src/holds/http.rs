@@ -55,6 +55,9 @@ pub struct HoldView {
     pub currency: String,
     /// What it costs, fees and taxes included, in minor units.
     pub total: i64,
+    /// The promo code that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promo_code: Option<String>,
     /// The asked places that were taken, if these are equivalents for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub instead_of: Vec<i32>,
@@ -94,6 +97,9 @@ pub struct PlaceView {
     pub row: Option<String>,
     /// The seat; none in an area.
     pub seat: Option<String>,
+    /// Who it is for; only in orders of events that ask for names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attendee: Option<String>,
 }
 
 /// Lines as people and programs read them.
@@ -107,7 +113,10 @@ pub fn line_views(listing: &Listing, lines: &[record::Line]) -> Vec<LineView> {
         let tier = offer
             .and_then(|offer| offer.tiers.get(usize::try_from(line.tier).ok()?))
             .map(|tier| tier.name.clone());
-        let places = line.places.iter().filter_map(|number| place_view(listing, *number));
+        let places = line.places.iter().filter_map(|number| {
+            let attendee = line.name_of(*number).map(str::to_owned);
+            Some(PlaceView { attendee, ..place_view(listing, *number)? })
+        });
         LineView {
             offer: offer.map(|offer| offer.id),
             name: offer.map(|offer| offer.name.clone()).unwrap_or_default(),
@@ -137,6 +146,7 @@ pub fn place_view(listing: &Listing, number: i32) -> Option<PlaceView> {
         section: listing.section(place.section).map(|s| s.code.clone()).unwrap_or_default(),
         row: place.row.as_deref().map(str::to_owned),
         seat: place.seat.as_deref().map(str::to_owned),
+        attendee: None,
     })
 }
 
@@ -161,6 +171,7 @@ impl HoldView {
             currency: listing.event.currency.code().to_owned(),
             total: record::total(&lines),
             lines: line_views(listing, &lines),
+            promo_code: None,
             instead_of: Vec::new(),
         })
     }
@@ -171,8 +182,14 @@ impl HoldView {
         let prices: PriceSnapshot = serde_json::from_str(&record.opaque).ok()?;
         let view = Self::new(listing, id, &record.places, &prices, record.deadline_ms, now_ms)?;
         let status = if record.step == Step::Held { "held" } else { "claiming" };
-        Some(Self { status, ..view })
+        Some(Self { status, promo_code: code_of(listing, record.promo), ..view })
     }
+}
+
+/// The promo code of this number.
+fn code_of(listing: &Listing, number: Option<i32>) -> Option<String> {
+    let promo = listing.promos.iter().find(|promo| Some(promo.number) == number);
+    promo.map(|promo| promo.code.clone())
 }
 
 impl From<Flaw> for Problem {
@@ -340,7 +357,8 @@ fn answer(
     let refused = match held {
         Held::Held { deadline_ms, now_ms, places, instead_of } => {
             let view = HoldView::new(listing, id, &places, &plan.prices, deadline_ms, now_ms);
-            let view = HoldView { instead_of, ..view.ok_or_else(broken)? };
+            let promo_code = code_of(listing, plan.promo.map(|(number, _)| number));
+            let view = HoldView { instead_of, promo_code, ..view.ok_or_else(broken)? };
             metrics::counter!("onsale_holds_total").increment(1);
             return Ok((StatusCode::CREATED, Json(view)));
         }

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod record;
 pub mod redis;
+pub mod retype;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

@@ -139,7 +139,7 @@ pub struct PlanLine {
     pub instead: String,
 }
 
-fn invalid(at: impl Into<String>, why: impl Into<String>) -> Flaw {
+pub(super) fn invalid(at: impl Into<String>, why: impl Into<String>) -> Flaw {
     Flaw::Invalid { at: at.into(), why: why.into() }
 }
 
@@ -293,7 +293,11 @@ impl PlanLine {
     }
 }
 
-fn usable_promo<'a>(listing: &'a Listing, code: &str, now: Timestamp) -> Option<&'a Promo> {
+pub(super) fn usable_promo<'a>(
+    listing: &'a Listing,
+    code: &str,
+    now: Timestamp,
+) -> Option<&'a Promo> {
     listing.promo(code).filter(|promo| {
         promo.active
             && promo.starts_at.is_none_or(|from| now >= from)
@@ -301,7 +305,7 @@ fn usable_promo<'a>(listing: &'a Listing, code: &str, now: Timestamp) -> Option<
     })
 }
 
-fn usable_offer<'a>(
+pub(super) fn usable_offer<'a>(
     listing: &'a Listing,
     wish: &Wish,
     line: &WishLine,
@@ -327,7 +331,7 @@ fn usable_offer<'a>(
     Ok(offer)
 }
 
-fn check_count(offer: &Offer, count: usize) -> Result<(), Flaw> {
+pub(super) fn check_count(offer: &Offer, count: usize) -> Result<(), Flaw> {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let name = &offer.name;
     if count < offer.min_per_order || count > offer.max_per_order {
@@ -458,7 +462,7 @@ fn chosen_text(
     Ok(text)
 }
 
-fn tiers_text(offer: &Offer) -> String {
+pub(super) fn tiers_text(offer: &Offer) -> String {
     let endless = offer.tiers.iter().all(|t| t.until.is_none() && t.until_count.is_none());
     if endless {
         return String::new();

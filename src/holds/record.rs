@@ -200,9 +200,19 @@ pub struct Line {
     /// Per place, already taken off the price.
     #[serde(default)]
     pub discount: i64,
+    /// Who each place is for, where the event asks for names: one for each of `places`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 impl Line {
+    /// Who this place is for.
+    #[must_use]
+    pub fn name_of(&self, place: i32) -> Option<&str> {
+        let at = self.places.iter().position(|known| *known == place)?;
+        self.names.get(at).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
     /// What all its places cost together.
     #[must_use]
     pub fn total(&self) -> i64 {
@@ -239,6 +249,7 @@ pub fn lines(places: &[HeldPlace], prices: &PriceSnapshot) -> Option<Vec<Line>> 
             fee: share(unit.fee),
             tax: share(unit.tax),
             discount: share(unit.discount),
+            names: Vec::new(),
         };
         let alike = |l: &&mut Line| {
             (l.offer, l.tier, l.price, l.fee, l.tax, l.discount)

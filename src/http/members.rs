@@ -4,17 +4,20 @@ use serde_json::Value;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::problem::Code;
+use crate::catalog::BuyerTerms;
 use crate::holds::http::HoldView;
 use crate::ids::{AskId, OfferId, OrderId};
 
 /// Further members of a problem; which ones it has depends on its code.
 #[derive(utoipa::ToSchema)]
 pub struct Members {
-    /// What is wrong, one by one: `invalid`, `exists`, `manifest_invalid`.
+    /// What is wrong, one by one: `invalid`, `details_needed`, `exists`, `manifest_invalid`.
     pub errors: Option<Vec<ErrorMember>>,
     /// Place numbers. `places_taken`, `claim_lost`: those that are not free. `orphan_seat`: those
-    /// that would be left single.
+    /// that would be left single. `details_needed`: those whose tickets need a name.
     pub places: Option<Vec<i32>>,
+    /// The terms as they are now: `details_needed`, `terms_changed`.
+    pub terms: Option<BuyerTerms>,
     /// How many more are possible: `account_limit`, `quota_reached`.
     pub left: Option<i64>,
     /// The offer that it is about: `quota_reached`, `offer_unavailable`.

@@ -88,7 +88,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(registrations::http::mine))
         .routes(routes!(holds::http::create))
-        .routes(routes!(holds::http::read, holds::http::release))
+        .routes(routes!(holds::http::read, holds::http::release, holds::retype::http::change))
         .routes(routes!(holds::http::extend))
         .routes(routes!(holds::asks::http::create))
         .routes(routes!(holds::asks::http::read, holds::asks::http::withdraw))

@@ -67,6 +67,11 @@ codes! {
     /// The hold was checked out before, with another address, name or choice.
     CheckoutMismatch = "checkout_mismatch", UNPROCESSABLE_ENTITY,
         "This hold was checked out with other details.";
+    /// The event asks for more at checkout: names of attendees, or that its terms are accepted.
+    DetailsNeeded = "details_needed", UNPROCESSABLE_ENTITY,
+        "The event needs more details at checkout.";
+    /// Other terms were accepted than those that the event has now.
+    TermsChanged = "terms_changed", CONFLICT, "The event's terms have changed.";
     /// The event isn't on sale (any more, or now).
     NotOnSale = "not_on_sale", CONFLICT, "The event is not on sale now.";
     /// Chosen places are taken.
@@ -255,6 +260,23 @@ impl Problem {
         let why = why.into();
         let errors = serde_json::json!([{ "pointer": pointer, "detail": why }]);
         Self::new(Code::Invalid).detail(format!("{pointer}: {why}")).with("errors", errors)
+    }
+
+    /// Invalid or missing fields: where, and what is wrong there.
+    #[must_use]
+    pub fn fields(code: Code, errors: &[(String, String)]) -> Self {
+        let all: Vec<_> = errors
+            .iter()
+            .map(|(pointer, why)| serde_json::json!({ "pointer": pointer, "detail": why }))
+            .collect();
+        let first = errors.first().map(|(pointer, why)| format!("{pointer}: {why}"));
+        Self { detail: first, ..Self::new(code) }.with("errors", all)
+    }
+
+    /// What is wrong, field by field.
+    pub fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
+        let list = self.member("errors").and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(|error| Some((error["pointer"].as_str()?, error["detail"].as_str()?)))
     }
 
     /// A failure of ours: its cause is logged here, once, and not shown.

@@ -41,6 +41,8 @@ fn event(name: &str) -> Event {
         orphan_rule: true,
         waiting_room: false,
         needs_account: false,
+        attendee_names: false,
+        terms: None,
         rehearsal: false,
         focus: (0.0, 0.0),
         version: 1,
@@ -122,6 +124,7 @@ fn order(places: Vec<i32>) -> Order {
         fee: 450,
         tax: 0,
         discount: 0,
+        names: vec![],
     };
     Order {
         id: OrderId("0192f3a1-0000-7000-8000-000000000001".parse().unwrap()),

@@ -142,7 +142,8 @@ impl OrderView {
         let mut view = Self { decline, ..Self::new(app, listing, &order) };
         let secret = app.keyring.order_link(order.id);
         for ticket in tickets {
-            let Some(place) = place_view(listing, ticket.place) else { continue };
+            let Some(mut place) = place_view(listing, ticket.place) else { continue };
+            place.attendee = order.attendee(ticket.place).map(str::to_owned);
             let shown = matches!(ticket.status.as_str(), "valid" | "used");
             let code =
                 TicketCode { event: order.event, place: ticket.place, serial: ticket.serial };

@@ -139,6 +139,12 @@ impl Order {
         Money::new(self.total, self.currency)
     }
 
+    /// Who this place is for, if the event asked.
+    #[must_use]
+    pub fn attendee(&self, place: i32) -> Option<&str> {
+        self.lines.iter().find_map(|line| line.name_of(place))
+    }
+
     /// A short name for people: the first 8 digits of the id, in upper case.
     #[must_use]
     pub fn code(&self) -> String {

@@ -13,6 +13,10 @@ use crate::money::MAX_AMOUNT;
 pub const MAX_NAME_CHARS: usize = 120;
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION_CHARS: usize = 10_000;
+/// Longest terms, in characters.
+pub const MAX_TERMS_CHARS: usize = 5_000;
+/// Longest link.
+pub const MAX_LINK_BYTES: usize = 500;
 /// Longest postal address, in characters.
 pub const MAX_ADDRESS_CHARS: usize = 300;
 /// Longest slug.
@@ -110,6 +114,22 @@ pub fn text(at: &str, text: &str, most: usize) -> Result<String, Problem> {
         return Err(Problem::field(at, "must not contain control or reordering characters"));
     }
     Ok(text)
+}
+
+/// The address of a page elsewhere.
+///
+/// # Errors
+/// If it isn't an `https` address, is too long, or names a user.
+pub fn link(at: &str, text: &str) -> Result<(), Problem> {
+    let url = reqwest::Url::parse(text).ok().filter(|url| {
+        let plain = url.username().is_empty() && url.password().is_none();
+        url.scheme() == "https" && url.has_host() && plain
+    });
+    let seen = text.starts_with("https://") && text.bytes().all(|b| b.is_ascii_graphic());
+    if url.is_some() && seen && text.len() <= MAX_LINK_BYTES {
+        return Ok(());
+    }
+    Err(Problem::field(at, format!("must be an https address of at most {MAX_LINK_BYTES} bytes")))
 }
 
 /// A name in URLs.
@@ -217,6 +237,30 @@ mod tests {
         assert_eq!(text("/description", "a\r\nb\tc", 10).unwrap(), "a\nb\tc");
         for bad in ["a\u{1b}[2J", "a\u{202e}", "12345678901"] {
             assert!(text("/description", bad, 10).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_to_a_page_and_nowhere_else() {
+        for good in ["https://a.example", "https://a.example/terms?v=2#refunds"] {
+            assert!(link("/url", good).is_ok(), "{good}");
+        }
+        let long = format!("https://a.example/{}", "x".repeat(500));
+        for bad in [
+            "",
+            "http://a.example",
+            "javascript:alert(1)",
+            "https://",
+            "//a.example",
+            "a.example",
+            "https://me:pw@a.example",
+            "https://a.example/\u{202e}",
+            " https://a.example",
+            "https://a.example/\n",
+            "HTTPS://a.example",
+            &long,
+        ] {
+            assert!(link("/url", bad).is_err(), "{bad:?}");
         }
     }
 

@@ -41,6 +41,8 @@ scripts! {
     BEGIN = "begin",
     /// Moves a hold's deadline.
     EXTEND = "extend",
+    /// Changes the offers of a hold's places.
+    RETYPE = "retype",
     /// Ends a hold; its places come back after a delay.
     RELEASE = "release",
     /// Ends holds past their deadline and frees what comes back.

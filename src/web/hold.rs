@@ -8,19 +8,22 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::choose::CurrencyForm;
 use super::door::Door;
 use super::event::{Head, find};
 use super::free::Free;
 use super::lines::{self, LineItem};
 use super::page::{Fields, Oops, see_other, show};
+use super::people::{self, Person, TermsBox, WrongFields};
 use super::refusals::{self, Advice};
+use super::retype::{self, Changes};
 use super::session::Visitor;
 use super::{embed, words};
 use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Class, Listing};
-use crate::checkout::{self, CheckoutRequest};
+use crate::checkout::{self, CheckoutRequest, details};
 use crate::holds::http::{self as holds, HoldView};
 use crate::http::extract::{Buyer, Path, Query};
 use crate::http::problem::{Code, Problem};
@@ -103,17 +106,34 @@ struct HoldPage {
     minutes: i64,
     groups: usize,
     instead: Vec<String>,
+    said: String,
     alert: Option<Advice>,
     email: String,
     name: String,
     equivalent: bool,
-    wrong: &'static str,
+    wrong: WrongFields,
+    people: Vec<Person>,
+    terms: Option<TermsBox>,
+    changes: Changes,
+    currency: CurrencyForm,
+}
+
+/// What a hold's page has to tell.
+#[derive(Default)]
+pub struct Told {
+    /// Why something was refused.
+    pub refused: Option<Problem>,
+    /// The taken places that these are instead of.
+    pub instead: Vec<String>,
+    /// What was done.
+    pub said: String,
 }
 
 /// What a hold is instead of.
 #[derive(Deserialize)]
 pub struct HoldQuery {
     instead: Option<String>,
+    changed: Option<String>,
 }
 
 /// A hold.
@@ -129,31 +149,40 @@ pub async fn hold(
         let place = sale.listing.place(number.parse().ok()?)?;
         Some(words::place_of(&sale.listing, place))
     });
-    let gone = gone.collect();
+    let instead = gone.collect();
+    let said = query.changed.map(|_| say("hold.changed").into()).unwrap_or_default();
     let fields = match (visitor.signed_in, visitor.account) {
         (Some(_), Some(account)) => {
             Fields::one("email", accounts::store::email(&app.pg, account).await?)
         }
         _ => Fields::none(),
     };
-    render(&app, &sale, hold, &visitor, &fields, None, gone).await
+    let told = Told { instead, said, ..Told::default() };
+    render(&app, &sale, hold, &visitor, &fields, told).await
 }
 
-fn known(visitor: &Visitor, slug: &str) -> Result<AccountId, Oops> {
+/// The account of a visitor who holds something.
+///
+/// # Errors
+/// If they have none.
+pub fn known(visitor: &Visitor, slug: &str) -> Result<AccountId, Oops> {
     visitor.account.ok_or_else(|| {
         Oops::from(Problem::new(Code::Unauthenticated))
             .then(format!("/events/{slug}/choose"), say("go.choose_again"))
     })
 }
 
-async fn render(
+/// The page of a hold, or what it has become.
+///
+/// # Errors
+/// If the hold is over, or can't be read.
+pub async fn render(
     app: &Arc<App>,
     sale: &Arc<Sale>,
     hold: HoldId,
     visitor: &Visitor,
     fields: &Fields,
-    refused: Option<Problem>,
-    instead: Vec<String>,
+    Told { refused, instead, said }: Told,
 ) -> Result<Response, Oops> {
     let slug = &sale.listing.event.slug;
     let account = known(visitor, slug)?;
@@ -202,7 +231,12 @@ async fn render(
         minutes: minutes(ends_ms, now_ms),
         groups: groups(listing, &view),
         instead,
-        wrong: refused.as_ref().map_or("", wrong_field),
+        said,
+        changes: retype::changes(app, listing, &view, fields),
+        currency: CurrencyForm::new(listing),
+        wrong: people::wrong_fields(refused.as_ref()),
+        people: people::asked(listing, &view, fields, refused.as_ref()),
+        terms: people::terms(listing, fields, refused.as_ref()),
         alert: refused.map(|problem| refusals::advice_on(&problem, listing)),
         email: text("email"),
         name: text("name"),
@@ -211,26 +245,24 @@ async fn render(
     Ok(show(status, &page))
 }
 
-/// Which field an invalid checkout is about.
-fn wrong_field(problem: &Problem) -> &'static str {
-    let at = problem.reason().filter(|_| problem.code == Code::Invalid).unwrap_or_default();
-    ["email", "name"].into_iter().find(|name| at.starts_with(&format!("/{name}"))).unwrap_or("")
-}
-
-/// More time.
+/// More time. What was entered for the checkout comes with the form, and stays.
 pub async fn extend(
     State(app): State<Arc<App>>,
     Path((slug, hold)): Path<(String, HoldId)>,
     visitor: Visitor,
     traces: Traces,
+    fields: Fields,
 ) -> Result<Response, Oops> {
     let account = known(&visitor, &slug)?;
     let path = Path((slug.clone(), hold));
     match holds::extend(State(app.clone()), path, Buyer(account), traces).await {
-        Ok(_) => Ok(see_other(&format!("/events/{slug}/holds/{hold}"))),
-        Err(problem) => {
+        Ok(_) if !people::is_begun(&fields) => {
+            Ok(see_other(&format!("/events/{slug}/holds/{hold}")))
+        }
+        extended => {
             let sale = find(&app, &slug).await?;
-            render(&app, &sale, hold, &visitor, &Fields::none(), Some(problem), Vec::new()).await
+            let told = Told { refused: extended.err(), ..Told::default() };
+            render(&app, &sale, hold, &visitor, &fields, told).await
         }
     }
 }
@@ -268,11 +300,24 @@ pub async fn checkout(
     let sale = find(&app, &slug).await?;
     let account = known(&visitor, &slug)?;
     let built = app.built(sale.clone()).await?;
+    // Nobody pays another price than the one that they chose and have seen.
+    let told = match retype::apply(&app, &built, &visitor, (hold, account), &fields).await {
+        Ok(false) => None,
+        Ok(true) => Some(Told { said: say("hold.changed_first").into(), ..Told::default() }),
+        // Whatever it became: the next step finds out, and says so.
+        Err(problem) if matches!(problem.code, Code::NotFound | Code::HoldGone) => None,
+        Err(problem) => Some(Told { refused: Some(problem), ..Told::default() }),
+    };
+    if let Some(told) = told {
+        return render(&app, &sale, hold, &visitor, &fields, told).await;
+    }
     let request = CheckoutRequest {
         email: fields.text("email").map(str::to_owned),
         name: fields.text("name").map(str::to_owned),
         locale: Some(Language::current().tag().to_owned()),
         accept_equivalent: fields.ticked("equivalent"),
+        attendees: people::entered(&fields),
+        terms_accepted: fields.text("terms").map(str::to_owned),
     };
     let request = match visitor.session() {
         Some(session) => {
@@ -285,6 +330,10 @@ pub async fn checkout(
         }
         None => request,
     };
+    if let Err(problem) = details::check(&app, &built, hold, account, &request).await {
+        let told = Told { refused: Some(problem), ..Told::default() };
+        return render(&app, &sale, hold, &visitor, &fields, told).await;
+    }
     // Tracked, not cancelled: a browser that goes away leaves no half-made order.
     let task = {
         let (app, built) = (app.clone(), built.clone());
@@ -315,7 +364,10 @@ pub async fn checkout(
                     let choose = format!("/events/{slug}/choose");
                     Err(Oops::from(problem).then(choose, say("go.choose_again")))
                 }
-                _ => render(&app, &sale, hold, &visitor, &fields, Some(problem), Vec::new()).await,
+                _ => {
+                    let told = Told { refused: Some(problem), ..Told::default() };
+                    render(&app, &sale, hold, &visitor, &fields, told).await
+                }
             }
         }
     }

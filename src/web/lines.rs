@@ -41,7 +41,7 @@ pub fn items(listing: &Listing, lines: &[LineView]) -> Vec<LineItem> {
             name: format!("{}{tier}", line.name),
             each,
             total: words::price(line.total, currency),
-            places: labels(&line.places.iter().map(|p| place_name(listing, p)).collect::<Vec<_>>()),
+            places: labels(&line.places.iter().map(|p| held_name(listing, p)).collect::<Vec<_>>()),
         }
     };
     lines.iter().map(item).collect()
@@ -53,6 +53,15 @@ pub fn place_name(listing: &Listing, place: &PlaceView) -> String {
     let section = listing.section_coded(&place.section);
     let section = section.map_or(place.section.as_str(), |section| section.name.as_str());
     words::place(section, place.row.as_deref(), place.seat.as_deref())
+}
+
+/// The same, and who it is for if that is known.
+fn held_name(listing: &Listing, place: &PlaceView) -> String {
+    let name = place_name(listing, place);
+    match &place.attendee {
+        Some(attendee) => format!("{name} · {attendee}"),
+        None => name,
+    }
 }
 
 /// Labels, with equal ones (units of an area) counted.

@@ -23,10 +23,12 @@ mod lines;
 mod offers;
 mod order;
 pub mod page;
+pub mod people;
 mod preview;
 pub mod refusals;
 pub mod rehearsal;
 pub mod renewal;
+mod retype;
 mod seats;
 mod section;
 pub mod session;
@@ -72,6 +74,7 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/holds", post(choose::create).get(up))
         .route("/events/{slug}/holds/{hold}", get(hold::hold))
         .route("/events/{slug}/holds/{hold}/extend", post(hold::extend).get(up))
+        .route("/events/{slug}/holds/{hold}/change", post(retype::change).get(up))
         .route("/events/{slug}/holds/{hold}/release", post(hold::release).get(up))
         .route("/events/{slug}/holds/{hold}/checkout", post(hold::checkout).get(up))
         .route("/events/{slug}/waiting-room", get(waiting::waiting))

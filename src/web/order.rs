@@ -31,6 +31,7 @@ struct TicketItem {
     seat: Option<String>,
     label: String,
     price_type: String,
+    attendee: Option<String>,
     picture: Option<String>,
     code: String,
     status: String,
@@ -90,6 +91,7 @@ fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing)
         seat: place.seat.clone(),
         label: super::lines::place_name(listing, place),
         price_type: price_type.unwrap_or_default().to_owned(),
+        attendee: place.attendee.clone(),
         picture: ticket.code.as_ref().map(|_| {
             let (id, place, serial) = (order.id, place.place, ticket.serial);
             format!("/v1/orders/{id}/tickets/{place}-{serial}/qr.svg?key={key}")

@@ -72,6 +72,19 @@ impl Fields {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The fields whose names begin so, by the rest of their names.
+    pub fn beginning<'a>(&'a self, start: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            name.strip_prefix(start).map(|rest| (rest, value.as_str()))
+        })
+    }
+
+    /// Whether there is such a field, empty or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// Whether a box is ticked.
     #[must_use]
     pub fn ticked(&self, name: &str) -> bool {

@@ -94,7 +94,9 @@ pub fn numbers(problem: &Problem, name: &str) -> Vec<i32> {
     list.filter_map(Value::as_i64).filter_map(|number| i32::try_from(number).ok()).collect()
 }
 
-fn sentence(text: &str) -> String {
+/// A text as a sentence of its own.
+#[must_use]
+pub fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))

@@ -15,6 +15,7 @@ export const SIZES = {
   phone: { width: 390, height: 844 },
   small: { width: 360, height: 740 },
   desk: { width: 1280, height: 800 },
+  wide: { width: 1600, height: 1000 },
 };
 
 export const CARDS = {

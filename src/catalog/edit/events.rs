@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::follow::{self, What};
 use super::{Claims, Edit, refused};
 use crate::app::App;
-use crate::catalog::{Event, EventStatus};
+use crate::catalog::{BuyerTerms, Event, EventStatus};
 use crate::holds::rebuild::{self, Rebuilt};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{EventId, OrganizerId, VenueId};
@@ -74,6 +74,10 @@ pub struct EventTerms {
     pub orphan_rule: bool,
     /// Whether only buyers who have signed in can hold places.
     pub needs_account: bool,
+    /// Whether each ticket needs a name at checkout.
+    pub attendee_names: bool,
+    /// What buyers accept at checkout.
+    pub terms: Option<BuyerTerms>,
 }
 
 impl From<&Event> for EventTerms {
@@ -89,6 +93,8 @@ impl From<&Event> for EventTerms {
             return_seconds: event.return_seconds,
             orphan_rule: event.orphan_rule,
             needs_account: event.needs_account,
+            attendee_names: event.attendee_names,
+            terms: event.terms.clone(),
         }
     }
 }
@@ -119,11 +125,13 @@ pub async fn create_venue(pg: &mut PgConnection, venue: &NewVenue) -> Result<(),
 /// fails.
 pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Problem> {
     let terms = &event.terms;
+    let accepted = keep(pg, terms.terms.as_ref()).await?;
     let made = sqlx::query!(
         "INSERT INTO events (id, organizer_id, venue_id, slug, currency, name, description,
                              starts_at, account_limit, hold_seconds, hold_max_seconds,
-                             pay_seconds, orphan_rule, needs_account, return_seconds)
-         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+                             pay_seconds, orphan_rule, needs_account, return_seconds,
+                             attendee_names, terms)
+         SELECT $1, $2, v.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
          FROM venues v WHERE v.id = $3 AND v.organizer_id = $2",
         event.id.0,
         event.organizer.0,
@@ -139,7 +147,9 @@ pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Probl
         terms.pay_seconds,
         terms.orphan_rule,
         terms.needs_account,
-        terms.return_seconds
+        terms.return_seconds,
+        terms.attendee_names,
+        accepted
     )
     .execute(&mut *pg)
     .await
@@ -157,16 +167,25 @@ pub async fn create(pg: &mut PgConnection, event: &NewEvent) -> Result<(), Probl
     Ok(())
 }
 
+async fn keep(pg: &mut PgConnection, terms: Option<&BuyerTerms>) -> sqlx::Result<Option<Vec<u8>>> {
+    match terms {
+        Some(terms) => terms.keep(pg).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Writes what can be changed of an event.
 ///
 /// # Errors
 /// If Postgres fails.
 pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> {
     let event = edit.event();
+    let accepted = keep(edit.pg(), terms.terms.as_ref()).await?;
     sqlx::query!(
         "UPDATE events SET name = $2, description = $3, starts_at = $4, account_limit = $5,
                            hold_seconds = $6, hold_max_seconds = $7, pay_seconds = $8,
-                           orphan_rule = $9, needs_account = $10, return_seconds = $11
+                           orphan_rule = $9, needs_account = $10, return_seconds = $11,
+                           attendee_names = $12, terms = $13
          WHERE id = $1",
         event.0,
         terms.name,
@@ -178,7 +197,9 @@ pub async fn update(edit: &mut Edit, terms: &EventTerms) -> Result<(), Problem> 
         terms.pay_seconds,
         terms.orphan_rule,
         terms.needs_account,
-        terms.return_seconds
+        terms.return_seconds,
+        terms.attendee_names,
+        accepted
     )
     .execute(edit.pg())
     .await?;

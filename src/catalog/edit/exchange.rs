@@ -176,6 +176,8 @@ mod tests {
             orphan_rule: true,
             waiting_room: false,
             needs_account: false,
+            attendee_names: false,
+            terms: None,
             rehearsal: false,
             focus: (manifest.focus.x, manifest.focus.y),
             version: 1,

@@ -149,6 +149,8 @@ async fn give(
         name: request.name,
         locale: None,
         accept_equivalent: false,
+        attendees: Vec::new(),
+        terms_accepted: None,
     };
     let done = checkout::checkout(app.clone(), sale, held.0.id, account, checkout).await?;
     Ok(done.order)

@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::views::OwnEventView;
 use super::{PAGE, cut, tagged};
 use crate::app::App;
-use crate::catalog::EventStatus;
 use crate::catalog::edit::Edit;
 use crate::catalog::edit::events::{self as edit, EventTerms, NewEvent};
 use crate::catalog::http::{EventItem, EventPage, PageQuery};
+use crate::catalog::{BuyerTerms, EventStatus};
 use crate::http::extract::{Body, IdempotencyKey, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OrganizerId, VenueId};
@@ -74,6 +74,38 @@ pub struct EventRequest {
     /// Whether holds need a signed-in session; no if left out.
     #[serde(default)]
     pub needs_account: bool,
+    /// Whether checkout needs a name for each ticket; no if left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attendee_names: bool,
+    /// What buyers accept at checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<TermsRequest>,
+}
+
+/// Terms that buyers accept at checkout.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TermsRequest {
+    /// Plain text, at most 5,000 characters: buyers read it where they accept it.
+    #[schema(example = "Tickets can be given back until seven days before the show.")]
+    pub text: String,
+    /// A page that tells more: an `https` address, at most 500 characters.
+    #[serde(default)]
+    #[schema(example = "https://northern-stage.example/terms")]
+    pub url: Option<String>,
+}
+
+impl TermsRequest {
+    fn checked(self) -> Result<BuyerTerms, Problem> {
+        let text = rules::text("/terms/text", self.text.trim(), rules::MAX_TERMS_CHARS)?;
+        if text.is_empty() {
+            return Err(Problem::field("/terms/text", "must not be empty"));
+        }
+        if let Some(url) = &self.url {
+            rules::link("/terms/url", url)?;
+        }
+        Ok(BuyerTerms::new(text, self.url))
+    }
 }
 
 /// What is to be changed of an event; what is left out stays.
@@ -120,6 +152,15 @@ pub struct EventChange {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub needs_account: Patch<bool>,
+    /// Whether checkout needs a name for each ticket. Felt by holds at checkout.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub attendee_names: Patch<bool>,
+    /// What buyers accept at checkout; null is nothing. Felt by holds at checkout: whoever saw
+    /// other terms is shown these first.
+    #[serde(default)]
+    #[schema(value_type = Option<TermsRequest>)]
+    pub terms: Patch<Option<TermsRequest>>,
 }
 
 /// Reads texts, and checks what depends on several fields.
@@ -173,6 +214,8 @@ pub async fn create(
         return_seconds: request.return_seconds.unwrap_or(RETURN_SECONDS),
         orphan_rule: request.orphan_rule.unwrap_or(true),
         needs_account: request.needs_account,
+        attendee_names: request.attendee_names,
+        terms: request.terms.map(TermsRequest::checked).transpose()?,
     })?;
     let mut tx = app.pg.begin().await?;
     let (status, id) = match creation.begin(&mut tx).await? {
@@ -301,6 +344,10 @@ pub async fn update(
     change.return_seconds.apply(&mut terms.return_seconds);
     change.orphan_rule.apply(&mut terms.orphan_rule);
     change.needs_account.apply(&mut terms.needs_account);
+    change.attendee_names.apply(&mut terms.attendee_names);
+    if let Patch::To(asked) = change.terms {
+        terms.terms = asked.map(TermsRequest::checked).transpose()?;
+    }
     edit::update(&mut event, &checked(terms)?).await?;
     let sale = event.commit(&app).await?;
     OwnEventView::read(&app, &sale).await.map(Json)

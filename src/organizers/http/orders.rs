@@ -14,6 +14,7 @@ use super::{PAGE, cut, tagged};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::catalog::http::PageQuery;
+use crate::checkout::store::{AcceptedTerms, accepted_terms};
 use crate::holds::http::{LineView, PlaceView, line_views, place_view};
 use crate::http::extract::{Body, IdempotencyKey, Path, Query};
 use crate::http::problem::{Code, Problem, ProblemBody};
@@ -50,6 +51,9 @@ pub struct OwnOrderView {
     /// When its status changed last.
     #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,
+    /// The event's terms that the buyer accepted, where one order is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms_accepted: Option<AcceptedTerms>,
     /// Its tickets, where one order is shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tickets: Vec<OwnTicketView>,
@@ -103,6 +107,7 @@ impl OwnOrderView {
             late: order.late,
             created_at: order.created_at,
             changed_at: order.changed_at,
+            terms_accepted: None,
             tickets: Vec::new(),
             refunds: Vec::new(),
         }
@@ -114,8 +119,10 @@ impl OwnOrderView {
     /// If Postgres fails.
     pub async fn whole(app: &App, listing: &Listing, order: &Order) -> Result<Self, Problem> {
         let mut view = Self::new(listing, order);
+        view.terms_accepted = accepted_terms(&app.pg, order.id).await?;
         for ticket in store::tickets(&app.pg, order).await? {
-            let Some(place) = place_view(listing, ticket.place) else { continue };
+            let Some(mut place) = place_view(listing, ticket.place) else { continue };
+            place.attendee = order.attendee(ticket.place).map(str::to_owned);
             let (serial, status) = (ticket.serial, ticket.status);
             view.tickets.push(OwnTicketView { place, serial, status });
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::terms::{OwnOfferView, OwnPromoView};
 use crate::app::App;
 use crate::catalog::cache::Sale;
-use crate::catalog::{EventStatus, Listing, Venue};
+use crate::catalog::{BuyerTerms, EventStatus, Listing, Venue};
 use crate::http::problem::Problem;
 use crate::ids::EventId;
 
@@ -46,6 +46,10 @@ pub struct OwnEventView {
     pub orphan_rule: bool,
     /// Whether holds need a signed-in session.
     pub needs_account: bool,
+    /// Whether checkout needs a name for each ticket.
+    pub attendee_names: bool,
+    /// What buyers accept at checkout.
+    pub terms: Option<BuyerTerms>,
     /// Raised by every change.
     pub version: i64,
     /// How many places there are, killed ones included.
@@ -147,6 +151,8 @@ impl OwnEventView {
             return_seconds: event.return_seconds,
             orphan_rule: event.orphan_rule,
             needs_account: event.needs_account,
+            attendee_names: event.attendee_names,
+            terms: event.terms.clone(),
             version: event.version,
             places: listing.capacity(),
             levels: levels(listing),

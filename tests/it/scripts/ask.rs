@@ -183,6 +183,21 @@ pub struct Entry {
     pub places: Vec<HeldPlace>,
 }
 
+/// A change of offers, as the script is told it.
+#[derive(Clone, Debug)]
+pub struct Retype {
+    pub epoch: i32,
+    pub id: Uuid,
+    pub account: Uuid,
+    /// What it was planned on; none: the record as it is.
+    pub subject: Option<String>,
+    /// A promo code's number and its limit (-1: none).
+    pub promo: Option<(i32, i32)>,
+    pub opaque: String,
+    /// Offers that places move to; of a line's fields those that the script reads.
+    pub to: Vec<Line>,
+}
+
 /// Arguments as texts.
 macro_rules! args {
     ($($arg:expr),* $(,)?) => { Vec::from([$($arg.to_string()),*]) };
@@ -249,6 +264,37 @@ impl World {
         let keys = [&*keys.head, &keys.holds, &keys.deadlines];
         let args = args![epoch, id, account, by, most];
         self.ask(&scripts::EXTEND, &keys, &args).await
+    }
+
+    /// The record from its promo code on.
+    pub async fn subject(&self, id: Uuid) -> String {
+        let record = self.dump().await.holds.get(&id.to_string()).cloned().unwrap_or_default();
+        onsale::holds::retype::redis::subject(&record).to_owned()
+    }
+
+    pub async fn retype(&self, change: &Retype) -> Reply {
+        let subject = match &change.subject {
+            Some(subject) => subject.clone(),
+            None => self.subject(change.id).await,
+        };
+        let mut args = args![
+            change.epoch,
+            change.id,
+            change.account,
+            subject,
+            change.promo.map(|promo| promo.0.to_string()).unwrap_or_default(),
+            change.promo.map_or(-1, |promo| promo.1),
+            change.opaque,
+        ];
+        for line in &change.to {
+            let tiers: Vec<String> = line.tiers.iter().map(|(n, t)| format!("{n}:{t}")).collect();
+            let places: Vec<String> = line.places.iter().map(i32::to_string).collect();
+            let (quota, from, until) = (line.quota, line.from_ms, line.until_ms);
+            args.extend(args![line.offer, quota, from, until, tiers.join(","), places.join(".")]);
+        }
+        let keys = &self.sale.keys;
+        let keys = [&*keys.head, &keys.holds, &keys.counts];
+        self.ask(&scripts::RETYPE, &keys, &args).await
     }
 
     /// `account`: none is the system; `delay`: its bound.

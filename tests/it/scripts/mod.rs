@@ -11,6 +11,7 @@ mod found;
 mod judge;
 mod model;
 mod replies;
+mod retype;
 mod sequences;
 mod steps;
 mod timing;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onsale::catalog::Class;
-use onsale::holds::record::HeldPlace;
+use onsale::holds::record::{HeldPlace, parse_places};
 use onsale::holds::redis::Reply;
 use onsale::redis::keys::{LaneKeys, Shared};
 use onsale::redis::scripts::{self, Script};
 use uuid::Uuid;
 
-use super::ask::{Ask, DAY_MS, Entry, InLine, Line, Sweep, account_id};
+use super::ask::{Ask, DAY_MS, Entry, InLine, Line, Retype, Sweep, account_id};
 use super::judge::now_ms;
 use super::world::{EPOCH, Server, World};
 
@@ -46,6 +46,7 @@ async fn every_reply_of_every_header_is_given() {
     let mut world = server.world(&shape).await;
     let mut heard = Heard::default();
     let held = hold_refusals(&world, &mut heard).await;
+    retypes(&world, &mut heard).await;
     lives(&world, &mut heard, &held).await;
     line(&world, &mut heard, &held).await;
     organizer(&mut world, &mut heard).await;
@@ -125,6 +126,47 @@ async fn hold_refusals(world: &World, heard: &mut Heard) -> Ask {
     world.release(EPOCH, gone.id, None, 0).await;
     heard.expect(&scripts::HOLD, &world.hold(&gone).await, "finished");
     first
+}
+
+/// All that retype can say, of a hold that is over afterwards.
+async fn retypes(world: &World, heard: &mut Heard) {
+    let held = Ask::new(6, vec![best(2)]);
+    let reply = world.hold(&held).await;
+    let places = parse_places(reply.text(3).expect("places")).expect("places");
+    let one = [places[0].place];
+    let to = |line: Line| vec![line];
+    let change = Retype {
+        epoch: EPOCH,
+        id: held.id,
+        account: held.account,
+        subject: None,
+        promo: None,
+        opaque: "{}".into(),
+        to: to(Line::chosen(1, &one)),
+    };
+    let was = world.subject(held.id).await;
+    let ended = Line { tiers: vec![(0, now_ms() - DAY_MS)], ..Line::chosen(1, &one) };
+    let late = Line { until_ms: now_ms() - DAY_MS, ..Line::chosen(1, &one) };
+    let none = Line { quota: 0, ..Line::chosen(1, &one) };
+    let steps = [
+        (Retype { epoch: OLD, ..change.clone() }, "stale"),
+        (Retype { id: Uuid::from_u128(1), ..change.clone() }, "gone"),
+        (Retype { account: account_id(9), ..change.clone() }, "foreign"),
+        (Retype { to: to(none), ..change.clone() }, "quota"),
+        (Retype { to: to(ended), ..change.clone() }, "quota"),
+        (Retype { to: to(late), ..change.clone() }, "window"),
+        (Retype { promo: Some((1, 0)), ..change.clone() }, "promo"),
+        (change.clone(), "changed"),
+        (Retype { subject: Some(was.clone()), ..change.clone() }, "changed"),
+        (Retype { subject: Some(was), to: vec![], promo: Some((1, 1)), ..change.clone() }, "moved"),
+    ];
+    for (change, word) in steps {
+        heard.expect(&scripts::RETYPE, &world.retype(&change).await, word);
+    }
+    world.begin(EPOCH, held.id, held.account).await;
+    heard.expect(&scripts::RETYPE, &world.retype(&change).await, "claiming");
+    world.release(EPOCH, held.id, None, 0).await;
+    world.sweep(EPOCH, &Sweep::all()).await;
 }
 
 /// A record's life, by begin, extend, release, sweep and mirror.

@@ -99,6 +99,8 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         orphan_rule: true,
         waiting_room: false,
         needs_account: false,
+        attendee_names: false,
+        terms: None,
         rehearsal: false,
         focus: (0.0, 0.0),
         version: 1,
