@@ -11,6 +11,7 @@ mod calendar;
 pub mod chart;
 mod choose;
 mod codes;
+mod contact;
 pub mod docs;
 mod door;
 mod draw;
@@ -84,6 +85,8 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))
+        .route("/orders/{order}/confirmation", post(contact::resend).get(up))
+        .route("/orders/{order}/email", post(contact::change).get(up))
         .route("/rehearsals/pay/{payment}", get(rehearsal::page).post(rehearsal::pay))
         .route("/sign-in", get(sign_in::page).post(sign_in::ask))
         .route("/sign-in/code", post(sign_in::confirm).get(up))
