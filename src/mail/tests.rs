@@ -110,6 +110,7 @@ fn listing(name: &str) -> Listing {
         offers: vec![offer()],
         promos: Vec::new(),
         code_sets: Vec::new(),
+        registrations: Vec::new(),
     })
 }
 

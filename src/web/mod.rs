@@ -24,6 +24,7 @@ mod lines;
 mod offers;
 mod order;
 pub mod page;
+mod presale;
 mod preview;
 pub mod refusals;
 pub mod rehearsal;
@@ -82,6 +83,15 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/waiting-room/place", get(waiting::place))
         .route("/events/{slug}/waiting-room/stream", get(waiting::stream))
         .route("/events/{slug}/draw", get(draw::draw))
+        .route("/events/{slug}/presale", get(presale::page))
+        .route(
+            "/events/{slug}/presale/{registration}/register",
+            post(presale::register).get(presale::back),
+        )
+        .route(
+            "/events/{slug}/presale/{registration}/withdraw",
+            post(presale::withdraw).get(presale::back),
+        )
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))

@@ -191,6 +191,7 @@ mod tests {
             offers: vec![],
             promos: vec![],
             code_sets: vec![],
+            registrations: vec![],
         })
     }
 

@@ -61,7 +61,7 @@ impl Class {
         match part {
             "holds" if template.ends_with("/checkout") => Self::Checkout,
             "holds" | "asks" => Self::Hold,
-            "waiting-room" | "access" | "registrations" => Self::Wait,
+            "waiting-room" | "access" | "registrations" | "presale" => Self::Wait,
             _ => Self::Browse,
         }
     }
@@ -160,6 +160,9 @@ mod tests {
         ("post", "/events/{slug}/waiting-room/join", Class::Wait),
         ("post", "/events/{slug}/waiting-room/enter", Class::Wait),
         ("post", "/events/{slug}/waiting-room/give-up", Class::Wait),
+        ("get", "/events/{slug}/presale", Class::Wait),
+        ("post", "/events/{slug}/presale/{registration}/register", Class::Wait),
+        ("post", "/events/{slug}/presale/{registration}/withdraw", Class::Wait),
         ("post", "/sign-in", Class::SignIn),
         ("post", "/sign-in/code", Class::SignIn),
         ("post", "/sign-in/link", Class::SignIn),

@@ -114,6 +114,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         offers: vec![],
         promos: vec![],
         code_sets: vec![],
+        registrations: vec![],
     })
 }
 
