@@ -9,6 +9,7 @@ use super::{
 use crate::access::CodeSet;
 use crate::access::grant::Grant;
 use crate::ids::OfferId;
+use crate::registrations::Announced;
 
 /// Marks numbers between stretches that are no place: stretches begin on byte boundaries.
 const VOID: u32 = u32::MAX;
@@ -36,6 +37,8 @@ pub struct Listing {
     pub promos: Vec<Promo>,
     /// By id.
     pub code_sets: Vec<CodeSet>,
+    /// By number.
+    pub registrations: Vec<Announced>,
     index: Vec<u32>,
     offers_by_id: HashMap<OfferId, usize>,
     pools: HashMap<(i16, Class, i16), Vec<Range<i32>>>,
@@ -63,6 +66,8 @@ pub struct Parts {
     pub promos: Vec<Promo>,
     /// See [`Listing`].
     pub code_sets: Vec<CodeSet>,
+    /// See [`Listing`].
+    pub registrations: Vec<Announced>,
 }
 
 impl From<Parts> for Listing {
@@ -86,6 +91,7 @@ impl From<Parts> for Listing {
             offers: parts.offers,
             promos: parts.promos,
             code_sets: parts.code_sets,
+            registrations: parts.registrations,
             index,
             offers_by_id,
             pools,

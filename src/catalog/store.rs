@@ -39,6 +39,7 @@ pub async fn load(pg: &PgPool, id: EventId) -> sqlx::Result<Option<(Listing, Epo
     let offers = load_offers(&mut tx, id).await?;
     let promos = load_promos(&mut tx, id).await?;
     let code_sets = crate::access::store::load(&mut tx, id).await?;
+    let registrations = crate::registrations::store::announced(&mut tx, id).await?;
     tx.commit().await?;
     let parts = Parts {
         event,
@@ -51,6 +52,7 @@ pub async fn load(pg: &PgPool, id: EventId) -> sqlx::Result<Option<(Listing, Epo
         offers,
         promos,
         code_sets,
+        registrations,
     };
     Ok(Some((Listing::from(parts), epoch)))
 }

@@ -182,6 +182,21 @@ impl FromRequestParts<Arc<App>> for MaybeBuyer {
     }
 }
 
+/// A session of either kind, if there is a token.
+#[derive(Clone, Copy, Debug)]
+pub struct MaybeSession(pub Option<Session>);
+
+impl FromRequestParts<Arc<App>> for MaybeSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        if bearer(&parts.headers).is_none() {
+            return Ok(Self(None));
+        }
+        Session::from_request_parts(parts, app).await.map(|session| Self(Some(session)))
+    }
+}
+
 /// The token of an `Authorization: Bearer` header.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -97,6 +97,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(orders::http::read))
         .routes(routes!(orders::http::cancel))
         .routes(routes!(orders::http::pay))
+        .routes(routes!(orders::contact::http::resend))
+        .routes(routes!(orders::contact::http::change))
         .routes(routes!(tickets::http::picture))
         .routes(routes!(tickets::http::keys))
         .routes(routes!(tickets::http::verify))

@@ -86,5 +86,5 @@ pub fn write(
         event,
     };
     let (text, html) = (TextPart(&content).render()?, HtmlPart(&content).render()?);
-    Ok(Letter { topic: Topic::Drawn(id), subject, text, html })
+    Ok(Letter { topic: Topic::Drawn(id), nth: 0, subject, text, html })
 }

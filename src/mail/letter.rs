@@ -19,6 +19,8 @@ const MAX_NAME_CHARS: usize = 120;
 pub struct Letter {
     /// What it is about.
     pub topic: Topic,
+    /// The how many of its kind; 0 for what is told once.
+    pub nth: i32,
     /// On one line.
     pub subject: String,
     /// For those who read text.
@@ -94,7 +96,7 @@ impl Letter {
             total,
         };
         let (text, html) = (TextPart(&content).render()?, HtmlPart(&content).render()?);
-        Ok(Self { topic: Topic::Order(order.id, kind), subject, text, html })
+        Ok(Self { topic: Topic::Order(order.id, kind), nth: 0, subject, text, html })
     }
 }
 

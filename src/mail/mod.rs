@@ -36,7 +36,7 @@ use crate::db::kept::Kept;
 use crate::ids::OrderId;
 use crate::orders::OrderStatus;
 
-/// What a mail tells: the kinds of the outbox.
+/// What a mail tells: the kinds of the outbox, and what buyers ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The order is confirmed: where its tickets are.
@@ -47,14 +47,20 @@ pub enum Kind {
     Refunded,
     /// The buyer's bank disputes the payment.
     Disputed,
+    /// The confirmation once more, because a buyer asked for it or gave another address.
+    Again,
+    /// Mails go to another address: told to the one before.
+    Moved,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Paid, "paid"),
         (Self::Released, "released"),
         (Self::Refunded, "refunded"),
         (Self::Disputed, "disputed"),
+        (Self::Again, "again"),
+        (Self::Moved, "moved"),
     ];
 
     /// Reads the word in the tables.
@@ -75,10 +81,10 @@ impl Kind {
     pub const fn still_true(self, status: OrderStatus) -> bool {
         match self {
             // While it is disputed or about to be refunded it may yet become paid again.
-            Self::Paid => !matches!(status, OrderStatus::Refunded),
+            Self::Paid | Self::Again => !matches!(status, OrderStatus::Refunded),
             Self::Released => matches!(status, OrderStatus::Released),
             Self::Disputed => matches!(status, OrderStatus::Disputed),
-            Self::Refunded => true,
+            Self::Refunded | Self::Moved => true,
         }
     }
 }
@@ -147,8 +153,10 @@ impl Mail {
     pub fn new(from: &str, to: &str, letter: Letter) -> Result<Self, Unbuildable> {
         let from: Correspondent = from.parse().map_err(|_| Unbuildable::Sender)?;
         let recipient = to.parse().map_err(|_| Unbuildable::Recipient)?;
-        let Letter { topic, subject, text, html } = letter;
-        let id = format!("<{}.{}@{}>", topic.id(), topic.word(), from.email.domain());
+        let Letter { topic, nth, subject, text, html } = letter;
+        // What was asked for again is shown again.
+        let nth = if nth > 0 { format!(".{nth}") } else { String::new() };
+        let id = format!("<{}.{}{nth}@{}>", topic.id(), topic.word(), from.email.domain());
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         let message = Message::builder()
             .from(from)

@@ -41,7 +41,7 @@ impl Letter {
         let content = Content { language, code, link };
         let subject = content.say("mail.sign_in").into();
         let (text, html) = (TextPart(&content).render()?, HtmlPart(&content).render()?);
-        Ok(Self { topic: Topic::SignIn(id), subject, text, html })
+        Ok(Self { topic: Topic::SignIn(id), nth: 0, subject, text, html })
     }
 }
 

@@ -112,6 +112,7 @@ fn listing(name: &str) -> Listing {
         offers: vec![offer()],
         promos: Vec::new(),
         code_sets: Vec::new(),
+        registrations: Vec::new(),
     })
 }
 
@@ -206,7 +207,7 @@ fn every_kind_says_something_of_its_own() {
         subjects.push(write(Kind::Refunded, language, "Night", &free).subject);
         subjects.sort_unstable();
         subjects.dedup();
-        assert_eq!(subjects.len(), 5);
+        assert_eq!(subjects.len(), 7);
     }
     let released = write(Kind::Released, Language::ENGLISH, "Night", &order);
     assert!(released.text.contains("Nothing was charged"));
@@ -251,6 +252,14 @@ fn a_message_has_both_parts_and_an_id_of_its_order_and_kind() {
     assert!(message.contains("Content-Type: text/plain"));
     assert!(message.contains("Content-Type: text/html"));
     assert!(message.is_ascii() && message.lines().all(|line| line.len() <= 998));
+}
+
+#[test]
+fn what_is_sent_again_is_another_message() {
+    let letter = write(Kind::Again, Language::ENGLISH, "Night", &order(vec![11]));
+    let message = message(Letter { nth: 2, ..letter });
+    let id = "Message-ID: <0192f3a1-0000-7000-8000-000000000001.again.2@shop.example>";
+    assert!(message.contains(id) && message.contains("Section 101"), "{message}");
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub fn words(language: Language, kind: Kind, about: &About<'_>) -> Words {
         (Kind::Refunded, Some(_)) => "mail.refunded",
         (Kind::Refunded, None) => "mail.cancelled",
         (Kind::Disputed, _) => "mail.disputed",
+        (Kind::Again, _) => "mail.again",
+        (Kind::Moved, _) => "mail.moved",
     };
     let opening = if kind == Kind::Paid && about.late { "late" } else { "opening" };
     let said = |key: String| {

@@ -2,8 +2,9 @@
 //!
 //! `store.rs` reads them, `reading.rs` in batches, `mirror.rs` makes Redis follow them, `drive.rs` brings each to its end:
 //! unpaid ones are cancelled at the provider and then released, late money takes its places
-//! again or goes back.
+//! again or goes back. `contact` is about where mails on a paid one go.
 
+pub mod contact;
 pub mod drive;
 pub mod http;
 pub mod mirror;
@@ -102,7 +103,7 @@ pub struct Order {
     pub status: OrderStatus,
     /// The buyer.
     pub account: AccountId,
-    /// Where its tickets go.
+    /// Where mails about it go.
     pub email: Option<String>,
     /// Of its amounts.
     pub currency: Currency,

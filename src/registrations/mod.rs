@@ -58,6 +58,17 @@ pub struct Registration {
     pub done: bool,
 }
 
+/// A registration as a listing has it: only what never changes.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// Its name.
+    pub name: String,
+    /// From when one can register.
+    pub opens_at: Timestamp,
+    /// Until when one can register and withdraw.
+    pub closes_at: Timestamp,
+}
+
 /// What a draw came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawn {

@@ -5,7 +5,7 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{Drawn, Outcome, Registration, lane};
+use super::{Announced, Drawn, Outcome, Registration, lane};
 use crate::ids::{AccountId, EventId};
 use crate::waiting_room::draw::{Draw, SEED_BYTES};
 
@@ -93,6 +93,27 @@ pub async fn read(
         });
     }
     Ok(registrations)
+}
+
+/// The registrations of an event, for its listing: adding one makes every process read it again.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn announced(pg: &mut PgConnection, event: EventId) -> sqlx::Result<Vec<Announced>> {
+    let rows = sqlx::query!(
+        r#"SELECT name, opens_at AS "opens_at: SqlTimestamp",
+                  closes_at AS "closes_at: SqlTimestamp"
+           FROM registrations WHERE event_id = $1 ORDER BY number"#,
+        event.0
+    )
+    .fetch_all(pg)
+    .await?;
+    let announced = rows.into_iter().map(|row| Announced {
+        name: row.name,
+        opens_at: row.opens_at.to_jiff(),
+        closes_at: row.closes_at.to_jiff(),
+    });
+    Ok(announced.collect())
 }
 
 /// How many are registered now.

@@ -14,6 +14,7 @@ use super::free::Free;
 use super::hold::{self, Grip};
 use super::offers::{self, LevelCard};
 use super::page::{Fields, Oops, show};
+use super::presale;
 use super::preview::Preview;
 use super::rehearsal;
 use super::session::Visitor;
@@ -130,6 +131,7 @@ struct EventPage {
     from: Option<String>,
     grip: Option<Grip>,
     door: Door,
+    presales: Vec<presale::Notice>,
 }
 
 /// An event.
@@ -157,6 +159,7 @@ pub async fn event(
         levels,
         grip: hold::grip(&app, &sale, &visitor).await,
         door: Door::of(&app, &sale, &visitor).await,
+        presales: presale::Notice::all(&sale.listing, app.now()),
     };
     Ok(show(StatusCode::OK, &page))
 }

@@ -11,6 +11,7 @@ mod calendar;
 pub mod chart;
 mod choose;
 mod codes;
+mod contact;
 pub mod docs;
 mod door;
 mod draw;
@@ -24,6 +25,7 @@ mod offers;
 mod order;
 pub mod page;
 pub mod people;
+mod presale;
 mod preview;
 pub mod refusals;
 pub mod rehearsal;
@@ -84,9 +86,20 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/waiting-room/place", get(waiting::place))
         .route("/events/{slug}/waiting-room/stream", get(waiting::stream))
         .route("/events/{slug}/draw", get(draw::draw))
+        .route("/events/{slug}/presale", get(presale::page))
+        .route(
+            "/events/{slug}/presale/{registration}/register",
+            post(presale::register).get(presale::back),
+        )
+        .route(
+            "/events/{slug}/presale/{registration}/withdraw",
+            post(presale::withdraw).get(presale::back),
+        )
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))
+        .route("/orders/{order}/confirmation", post(contact::resend).get(up))
+        .route("/orders/{order}/email", post(contact::change).get(up))
         .route("/rehearsals/pay/{payment}", get(rehearsal::page).post(rehearsal::pay))
         .route("/sign-in", get(sign_in::page).post(sign_in::ask))
         .route("/sign-in/code", post(sign_in::confirm).get(up))

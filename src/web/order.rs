@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 
+use super::contact::{Change, Contact, Told};
 use super::event::Head;
 use super::free::Free;
 use super::lines::{self, LineItem};
@@ -73,6 +75,8 @@ struct OrderPage {
     contained: String,
     tickets: Vec<TicketItem>,
     refunds: Vec<RefundItem>,
+    /// Where mails about it go, once it is paid.
+    contact: Option<Contact>,
     /// Within another site's page: what that page is told once the order is paid.
     bought: Option<Bought>,
     /// What the page's script compares to see that something has changed.
@@ -107,18 +111,33 @@ fn ticket_item(ticket: &TicketView, order: &Order, key: &str, listing: &Listing)
     }
 }
 
+/// The secret of the link, and what a form has done.
+#[derive(Deserialize)]
+pub struct PageQuery {
+    key: Option<String>,
+    told: Option<String>,
+}
+
 /// An order.
 pub async fn order(
     State(app): State<Arc<App>>,
     Path(id): Path<OrderId>,
-    Query(query): Query<LinkQuery>,
+    Query(query): Query<PageQuery>,
     visitor: Visitor,
 ) -> Result<Response, Oops> {
     let whole = orders::visible(&app, id, visitor.buyer(), query.key.as_deref()).await?;
-    render(&app, whole, None).await
+    let told = query.told.as_deref().map_or(Told::Nothing, Told::from_word);
+    render(&app, whole, &visitor, None, told).await
 }
 
-async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<Response, Oops> {
+/// An order's page, with what was refused or done.
+pub(super) async fn render(
+    app: &Arc<App>,
+    whole: Whole,
+    visitor: &Visitor,
+    refused: Option<&str>,
+    told: Told,
+) -> Result<Response, Oops> {
     let Some(sale) = app.catalog.sale(whole.order.event).await? else {
         return Err(Problem::new(Code::NotFound).into());
     };
@@ -129,6 +148,8 @@ async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<R
     let Standing { title, text, moves } = standing(order.status, processing);
     let key = app.keyring.order_link(order.id);
     let currency = order.currency;
+    let status = told.status();
+    let contact = Contact::of(app, &order, visitor, told).await?;
     let decline = view.decline.as_deref().filter(|_| !processing).map(decline_words);
     let refund = |refund: &orders::RefundView| RefundItem {
         amount: words::money(refund.amount, currency),
@@ -153,6 +174,7 @@ async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<R
         contained: lines::contained(listing, &view.lines),
         tickets: view.tickets.iter().map(|t| ticket_item(t, &order, &key, listing)).collect(),
         refunds: view.refunds.iter().map(refund).collect(),
+        contact,
         bought: embed::host().map(|_| Bought {
             tickets: view.tickets.len(),
             total: order.total,
@@ -161,7 +183,7 @@ async fn render(app: &Arc<App>, whole: Whole, refused: Option<&str>) -> Result<R
         mark: mark(&view),
         key,
     };
-    Ok(show(StatusCode::OK, &page))
+    Ok(show(status, &page))
 }
 
 /// Changes with everything that the page shows differently; scripts compute the same.
@@ -172,7 +194,7 @@ fn mark(view: &OrderView) -> String {
     [view.status.word(), &tickets.join(","), &refunds.join(","), decline].join("|")
 }
 
-fn link(fields: &Fields) -> Option<&str> {
+pub(super) fn link(fields: &Fields) -> Option<&str> {
     fields.text("key")
 }
 
@@ -196,7 +218,8 @@ pub async fn pay(
         Err(problem) if problem.code == Code::OrderState => Ok(see_other(&page)),
         Err(problem) => {
             let advice = super::refusals::advice(&problem);
-            render(&app, whole, Some(&format!("{}. {}", advice.title, advice.text))).await
+            let refused = format!("{}. {}", advice.title, advice.text);
+            render(&app, whole, &visitor, Some(&refused), Told::Nothing).await
         }
     }
 }

@@ -108,10 +108,13 @@ pub fn span(seconds: u64) -> String {
     say(unit).put("n", number).into()
 }
 
-/// `20 to 40 seconds`: the unit is said once, if it is the same.
+/// `20 to 40 seconds`: the unit is said once, if it is the same. Nothing if both ends are.
 #[must_use]
 pub fn range(from_s: u64, to_s: u64) -> String {
-    let ((from, unit), (_, same)) = (measured(from_s), measured(to_s));
+    let ((from, unit), (to, same)) = (measured(from_s), measured(to_s));
+    if (from, unit) == (to, same) {
+        return String::new();
+    }
     let from = if unit == same { from.to_string() } else { span(from_s) };
     say("time.range").put("from", from).put("to", span(to_s)).into()
 }
@@ -267,6 +270,7 @@ mod tests {
         assert_eq!(span(7_300), "2 hours");
         assert_eq!(range(15, 40), "20 to 40 seconds");
         assert_eq!(range(60, 120), "60 seconds to 2 min");
+        assert_eq!(range(4, 9), "", "one estimate is enough");
         assert_eq!(grouped(&1_234_567), "1,234,567");
         assert_eq!(grouped(&999), "999");
     }

@@ -34,6 +34,10 @@ const OVERTAKEN: &str = "overtaken";
 struct Due {
     order: Uuid,
     kind: String,
+    /// The how many of its kind.
+    nth: i32,
+    /// To whom, if not to the order's address.
+    recipient: Option<String>,
     tries: i32,
     locale: Option<String>,
 }
@@ -64,7 +68,8 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
     Ok(!all_told || full && all_sent)
 }
 
-/// One mail per order and kind, however often it is told. The new mails come leased; those that
+/// One mail per order and kind, however often it is told: what buyers ask for once more is in
+/// `mails` already. The new mails come leased; those that
 /// are more than one look sends are due at once, and those of rehearsals never. True if everything
 /// was told.
 async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
@@ -103,7 +108,7 @@ async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
     let all_told = rows.first().is_none_or(|row| row.told < ROWS);
     let due = rows.into_iter().filter_map(|row| {
         let (order, kind, tries) = (row.order?, row.kind?, row.tries?);
-        Some(Due { order, kind, tries, locale: row.locale })
+        Some(Due { order, kind, nth: 0, recipient: None, tries, locale: row.locale })
     });
     Ok((all_told, due.collect()))
 }
@@ -117,7 +122,8 @@ async fn lease(app: &App, most: i64) -> Result<Vec<Due>, sqlx::Error> {
            WHERE m.ctid = ANY (ARRAY (
                SELECT due.ctid FROM mails due WHERE due.sent_at IS NULL AND due.due_at <= now()
                ORDER BY due.due_at LIMIT $1 FOR UPDATE SKIP LOCKED))
-           RETURNING m.order_id AS "order!", m.kind AS "kind!", m.tries AS "tries!",
+           RETURNING m.order_id AS "order!", m.kind AS "kind!", m.nth AS "nth!", m.recipient,
+                     m.tries AS "tries!",
                      (SELECT o.details ->> 'locale' FROM orders o
                       WHERE o.id = m.order_id) AS locale"#,
         most,
@@ -189,12 +195,14 @@ async fn build(app: &App, due: &Due, order: Option<&Order>) -> Result<Option<Mai
     if !kind.still_true(order.status) {
         return Ok(None);
     }
-    let email = order.email.as_deref().ok_or_else(|| unknown("the address"))?;
+    let email = due.recipient.as_deref().or(order.email.as_deref());
+    let email = email.ok_or_else(|| unknown("the address"))?;
     let sale = app.catalog.sale(order.event).await.map_err(later)?;
     let listing = sale.ok_or_else(|| unknown("the event"))?.listing.clone();
     let link = app.order_url(order.id);
     let language = Language::of(due.locale.as_deref());
     let letter = Letter::write(kind, language, &listing, order, link).map_err(refused)?;
+    let letter = Letter { nth: due.nth, ..letter };
     Mail::new(&app.config.mail.from, email, letter).map(Some).map_err(refused)
 }
 
@@ -211,16 +219,18 @@ async fn note(app: &App, tried: &[(Due, Outcome)]) -> Result<(), sqlx::Error> {
                 tries = m.tries - n.uncounted,
                 due_at = CASE WHEN n.wait_s = 'infinity'::float8 THEN 'infinity'::timestamptz
                               ELSE now() + make_interval(secs => n.wait_s) END
-         FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::float8[], $5::int[], $6::text[])
-              AS n (order_id, kind, sent, wait_s, uncounted, problem)
-         WHERE m.order_id = n.order_id AND m.kind = n.kind
+         FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::float8[], $5::int[], $6::text[],
+                     $7::int[])
+              AS n (order_id, kind, sent, wait_s, uncounted, problem, nth)
+         WHERE m.order_id = n.order_id AND m.kind = n.kind AND m.nth = n.nth
            AND coalesce(m.sent_at, 'infinity') = 'infinity'",
         &notes.order,
         &notes.kind,
         &notes.sent,
         &notes.wait_s,
         &notes.uncounted,
-        &notes.problem as &[Option<String>]
+        &notes.problem as &[Option<String>],
+        &notes.nth
     )
     .execute(&mut *pg)
     .await;
@@ -232,6 +242,7 @@ async fn note(app: &App, tried: &[(Due, Outcome)]) -> Result<(), sqlx::Error> {
 struct Notes {
     order: Vec<Uuid>,
     kind: Vec<String>,
+    nth: Vec<i32>,
     sent: Vec<bool>,
     /// Seconds until the next try.
     wait_s: Vec<f64>,
@@ -252,6 +263,7 @@ impl Notes {
         };
         self.order.push(due.order);
         self.kind.push(due.kind.clone());
+        self.nth.push(due.nth);
         self.sent.push(sent);
         self.wait_s.push(wait_s);
         self.uncounted.push(uncounted);

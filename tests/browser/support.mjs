@@ -105,7 +105,9 @@ export async function signIn({ page, context, email }) {
   await page.locator("main form button").first().click();
   await page.locator("#code").waitFor();
   const mails = await context.newPage();
-  const mail = mails.locator(".mails li", { hasText: email }).first();
+  // The newest with a code: there may be mails about orders, too.
+  const link = mails.locator("a[href*='/sign-in/link']");
+  const mail = mails.locator(".mails li", { hasText: email, has: link }).first();
   await mails.goto("/mailbox");
   while ((await mail.count()) === 0) await mails.reload();
   const code = (await mail.innerText()).match(/^\s*(\d{6})\s*$/m)[1];

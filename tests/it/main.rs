@@ -15,6 +15,7 @@ mod audit;
 mod availability;
 mod bad_inputs;
 mod bots;
+mod contact;
 mod crowd;
 mod details;
 mod embedding;

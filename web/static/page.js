@@ -41,8 +41,6 @@ function count(element) {
   // Only what ends the page is worth interrupting for.
   const warning = "reload" in element.dataset ? document.querySelector("[data-warning]") : null;
   let told = Infinity;
-  // It keeps the room of what it said without scripts, so that nothing around it moves.
-  element.style.minWidth = `${element.offsetWidth}px`;
   const tick = () => {
     const left = whole - (performance.timeOrigin + performance.now() - made);
     const seconds = Math.max(0, Math.ceil(left / SECOND));

@@ -37,7 +37,8 @@ export function span(seconds) {
 }
 
 export function range({ from_s, to_s }) {
-  const [[n, unit], [, same]] = [measured(from_s), measured(to_s)];
+  const [[n, unit], [most, same]] = [measured(from_s), measured(to_s)];
+  if (n === most && unit === same) return "";
   return say("time.range", { from: unit === same ? n : span(from_s), to: span(to_s) });
 }
 

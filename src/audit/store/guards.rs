@@ -30,7 +30,7 @@ pub const CHECKS: &[Query] = &[
                    '(provider, intent) WHERE (order_id IS NULL)'),
                   ('disputes', 'disputes_pkey', '(provider, reference)'),
                   ('inbox', 'inbox_pkey', '(provider, event_id)'),
-                  ('mails', 'mails_pkey', '(order_id, kind)'),
+                  ('mails', 'mails_pkey', '(order_id, kind, nth)'),
                   ('offer_counts', 'offer_counts_pkey', '(event_id, offer)'),
                   ('promo_counts', 'promo_counts_pkey', '(event_id, promo)'),
                   ('epochs', 'epochs_pkey', '(event_id)'),

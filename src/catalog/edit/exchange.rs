@@ -193,6 +193,7 @@ mod tests {
             offers: vec![],
             promos: vec![],
             code_sets: vec![],
+            registrations: vec![],
         })
     }
 

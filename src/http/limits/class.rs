@@ -61,7 +61,7 @@ impl Class {
         match part {
             "holds" if template.ends_with("/checkout") => Self::Checkout,
             "holds" | "asks" => Self::Hold,
-            "waiting-room" | "access" | "registrations" => Self::Wait,
+            "waiting-room" | "access" | "registrations" | "presale" => Self::Wait,
             _ => Self::Browse,
         }
     }
@@ -142,6 +142,8 @@ mod tests {
         ("get", "/v1/orders/{order}", Class::Checkout),
         ("post", "/v1/orders/{order}/cancel", Class::Checkout),
         ("post", "/v1/orders/{order}/payments", Class::Checkout),
+        ("post", "/v1/orders/{order}/confirmation", Class::Checkout),
+        ("put", "/v1/orders/{order}/email", Class::Checkout),
         ("get", "/v1/orders/{order}/tickets/{ticket}/{format}", Class::Checkout),
         ("post", "/v1/tickets/verify", Class::Organize),
         ("post", "/webhooks/{provider}", Class::Settle),
@@ -159,6 +161,9 @@ mod tests {
         ("post", "/events/{slug}/waiting-room/join", Class::Wait),
         ("post", "/events/{slug}/waiting-room/enter", Class::Wait),
         ("post", "/events/{slug}/waiting-room/give-up", Class::Wait),
+        ("get", "/events/{slug}/presale", Class::Wait),
+        ("post", "/events/{slug}/presale/{registration}/register", Class::Wait),
+        ("post", "/events/{slug}/presale/{registration}/withdraw", Class::Wait),
         ("post", "/sign-in", Class::SignIn),
         ("post", "/sign-in/code", Class::SignIn),
         ("post", "/sign-in/link", Class::SignIn),
@@ -174,6 +179,8 @@ mod tests {
         ("get", "/rehearsals/pay/{payment}", Class::Checkout),
         ("post", "/rehearsals/pay/{payment}", Class::Checkout),
         ("post", "/orders/{order}/cancel", Class::Checkout),
+        ("post", "/orders/{order}/confirmation", Class::Checkout),
+        ("post", "/orders/{order}/email", Class::Checkout),
         ("get", "/", Class::Browse),
         ("get", "/events/{slug}", Class::Browse),
         ("get", "/events/{slug}/choose", Class::Browse),

@@ -73,6 +73,8 @@ pub enum Key {
     Account,
     /// Addresses that mail is sent to.
     Email,
+    /// Orders.
+    Order,
 }
 
 macro_rules! limits {
@@ -196,6 +198,12 @@ limits! {
     /// Sign-in mails to one mailbox.
     SignInMails = sign_in_mails, 0.01, 5, Email,
         "Mails with a code are on their way; look into the mailbox.";
+    /// Sending an order's confirmation again.
+    Confirmations = confirmations, 0.000_84, 3, Order,
+        "The confirmation was sent again several times; look into the mailbox.";
+    /// Changing the address that an order's mails go to.
+    AddressChanges = address_changes, 0.000_035, 3, Order,
+        "The address was changed several times; try again in some hours.";
     /// Joining a waiting room, per address.
     Joins = joins, 20.0, 600, Address, "Too many people join from your network at once.";
     /// Joining a waiting room without an account, per event and network. Who is over it signs in:

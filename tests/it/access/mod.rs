@@ -3,6 +3,7 @@
 mod codes;
 mod grants;
 mod pages;
+mod presale;
 mod redeeming;
 mod registrations;
 

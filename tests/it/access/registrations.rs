@@ -24,12 +24,12 @@ async fn register(buyer: &Buyer, path: &str) -> Answer {
 
 impl Door {
     /// A buyer who has proved this address.
-    async fn person(&self, email: &str) -> Buyer {
+    pub(super) async fn person(&self, email: &str) -> Buyer {
         signed_in(&self.env, &self.server, email).await
     }
 
     /// A registration for these many winners; its path for buyers.
-    async fn registration(&self, set: &str, winners: i32) -> String {
+    pub(super) async fn registration(&self, set: &str, winners: i32) -> String {
         let body = json!({"name": "Fans first", "code_set": set, "winners": winners,
                           "closes_at": "2090-01-01T00:00:00Z", "beacon_name": "a coin",
                           "beacon_round": ROUND});
@@ -41,7 +41,7 @@ impl Door {
 
     /// Time passes: registering is over. What was promised is guarded in the database, so that
     /// this needs its owner.
-    async fn over(&self) {
+    pub(super) async fn over(&self) {
         let now = "ALTER TABLE registrations DISABLE TRIGGER registrations_forward;
                    UPDATE registrations SET opens_at = now() - interval '2 hours',
                           closes_at = now() - interval '1 hour', draw_at = now();
@@ -49,17 +49,17 @@ impl Door {
         sqlx::raw_sql(now).execute(&self.env.pg).await.unwrap();
     }
 
-    async fn beacon(&self, path: &str, beacon: &str) -> Answer {
+    pub(super) async fn beacon(&self, path: &str, beacon: &str) -> Answer {
         let id = path.rsplit('/').next().unwrap();
         self.post(&format!("registrations/{id}/beacon"), "b", json!({"beacon": beacon})).await
     }
 
-    async fn work(&self) {
+    pub(super) async fn work(&self) {
         while registrations::run_once(&self.server.server.app).await.unwrap() {}
     }
 
     /// Recipients and texts of the mails about draws.
-    async fn mails(&self) -> Vec<(String, String)> {
+    pub(super) async fn mails(&self) -> Vec<(String, String)> {
         sqlx::query_as("SELECT recipient, body FROM mailbox WHERE kind = 'drawn' ORDER BY id")
             .fetch_all(&self.env.pg)
             .await

@@ -116,6 +116,7 @@ fn listing_of(stretches: &[Stretch]) -> Listing {
         offers: vec![],
         promos: vec![],
         code_sets: vec![],
+        registrations: vec![],
     })
 }
 
