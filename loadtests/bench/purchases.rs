@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use onsale::ids::AccountId;
 use onsale::keyring::Keyring;
-use onsale::payments::sandbox::cards::own_card;
+use onsale::payments::sandbox::own_card;
 use serde_json::Value;
 use tokio::task::JoinSet;
 

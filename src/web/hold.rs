@@ -18,20 +18,17 @@ use super::people::{self, Person, TermsBox, WrongFields};
 use super::refusals::{self, Advice};
 use super::retype::{self, Changes};
 use super::session::Visitor;
-use super::{embed, words};
+use super::words;
 use crate::accounts;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Class, Listing};
-use crate::checkout::{self, CheckoutRequest, details};
 use crate::holds::http::{self as holds, HoldView};
 use crate::http::extract::{Buyer, Path, Query};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, HoldId};
 use crate::orders::{self, OrderStatus};
-use crate::payments::PayWith;
 use crate::suspicion::Traces;
-use crate::words::Language;
 use crate::{counted, say};
 
 /// Most places that a hold's page names as gone.
@@ -288,92 +285,4 @@ pub async fn release(
             Err(Oops::from(problem).then(format!("/events/{slug}/choose"), say("go.choose_again")))
         }
     }
-}
-
-/// Turns the hold into an order and leads to its payment.
-pub async fn checkout(
-    State(app): State<Arc<App>>,
-    Path((slug, hold)): Path<(String, HoldId)>,
-    mut visitor: Visitor,
-    fields: Fields,
-) -> Result<Response, Oops> {
-    let sale = find(&app, &slug).await?;
-    let account = known(&visitor, &slug)?;
-    let built = app.built(sale.clone()).await?;
-    // Nobody pays another price than the one that they chose and have seen.
-    let told = match retype::apply(&app, &built, &visitor, (hold, account), &fields).await {
-        Ok(false) => None,
-        Ok(true) => Some(Told { said: say("hold.changed_first").into(), ..Told::default() }),
-        // Whatever it became: the next step finds out, and says so.
-        Err(problem) if matches!(problem.code, Code::NotFound | Code::HoldGone) => None,
-        Err(problem) => Some(Told { refused: Some(problem), ..Told::default() }),
-    };
-    if let Some(told) = told {
-        return render(&app, &sale, hold, &visitor, &fields, told).await;
-    }
-    let request = CheckoutRequest {
-        email: fields.text("email").map(str::to_owned),
-        name: fields.text("name").map(str::to_owned),
-        locale: Some(Language::current().tag().to_owned()),
-        accept_equivalent: fields.ticked("equivalent"),
-        attendees: people::entered(&fields),
-        terms_accepted: fields.text("terms").map(str::to_owned),
-    };
-    let request = match visitor.session() {
-        Some(session) => {
-            let first = format!("/sign-in?next=/events/{slug}/holds/{hold}");
-            let by = checkout::by(&app, &built, &session, request).await;
-            by.map_err(|problem| match problem.code {
-                Code::SignInNeeded => Oops::from(problem).then(first, say("go.sign_in")),
-                _ => problem.into(),
-            })?
-        }
-        None => request,
-    };
-    if let Err(problem) = details::check(&app, &built, hold, account, &request).await {
-        let told = Told { refused: Some(problem), ..Told::default() };
-        return render(&app, &sale, hold, &visitor, &fields, told).await;
-    }
-    // Tracked, not cancelled: a browser that goes away leaves no half-made order.
-    let task = {
-        let (app, built) = (app.clone(), built.clone());
-        app.tasks.clone().spawn(checkout::checkout(app, built, hold, account, request))
-    };
-    match task.await.map_err(Problem::internal)? {
-        Ok(done) => {
-            visitor.forget(&app);
-            let to = match done.pay_with {
-                // Nobody frames the payment's page: the order's leads there in another window.
-                Some(PayWith::Redirect { url }) if embed::host().is_none() => url,
-                _ => app.keyring.order_path(hold.order()),
-            };
-            Ok(visitor.with(see_other(&to)))
-        }
-        Err(problem) => {
-            if let Some(other) = equivalent(&problem) {
-                visitor.remember(&app, sale.listing.event.id, other);
-                let places = refusals::numbers(&problem, "places");
-                let places: Vec<String> = places.iter().map(i32::to_string).collect();
-                let to = format!("/events/{slug}/holds/{other}?instead={}", places.join("."));
-                return Ok(visitor.with(see_other(&to)));
-            }
-            match problem.code {
-                Code::CheckoutMismatch => Ok(see_other(&format!("/orders/{hold}"))),
-                // The claim refused them, so the hold is over too.
-                Code::ClaimLost | Code::AccountLimit | Code::QuotaReached | Code::PromoCode => {
-                    let choose = format!("/events/{slug}/choose");
-                    Err(Oops::from(problem).then(choose, say("go.choose_again")))
-                }
-                _ => {
-                    let told = Told { refused: Some(problem), ..Told::default() };
-                    render(&app, &sale, hold, &visitor, &fields, told).await
-                }
-            }
-        }
-    }
-}
-
-/// The hold of equally good places that came with a lost claim.
-fn equivalent(problem: &Problem) -> Option<HoldId> {
-    problem.member("equivalent")?.get("id")?.as_str()?.parse().ok()
 }

@@ -9,6 +9,7 @@ mod ask;
 pub mod assets;
 mod calendar;
 pub mod chart;
+mod checkout;
 mod choose;
 mod codes;
 mod contact;
@@ -24,7 +25,7 @@ mod lines;
 mod offers;
 mod order;
 pub mod page;
-pub mod people;
+mod people;
 mod presale;
 mod preview;
 pub mod refusals;
@@ -78,7 +79,7 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/holds/{hold}/extend", post(hold::extend).get(up))
         .route("/events/{slug}/holds/{hold}/change", post(retype::change).get(up))
         .route("/events/{slug}/holds/{hold}/release", post(hold::release).get(up))
-        .route("/events/{slug}/holds/{hold}/checkout", post(hold::checkout).get(up))
+        .route("/events/{slug}/holds/{hold}/checkout", post(checkout::checkout).get(up))
         .route("/events/{slug}/waiting-room", get(waiting::waiting))
         .route("/events/{slug}/waiting-room/join", post(waiting::join).get(up))
         .route("/events/{slug}/waiting-room/enter", post(waiting::enter).get(up))

@@ -114,7 +114,7 @@ async fn a_confirmation_is_sent_again_while_it_is_not_asked_for_too_often() {
     let (paid, again) = (mail("paid", "ada@example.org"), mail("again", "ada@example.org"));
     assert_eq!(shop.mails(0).await, [paid, again.clone()]);
     order.resend(&ada).await.expect(202);
-    assert_eq!(shop.mails(2).await, [again.clone()]);
+    assert_eq!(shop.mails(2).await, std::slice::from_ref(&again));
     order.resend(&ada).await.expect(202);
     assert_eq!(shop.mails(3).await, [again]);
     // Each is a message of its own, or mail programs would hide it.
