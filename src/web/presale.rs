@@ -86,6 +86,8 @@ struct Item {
     may: May,
     /// When the page changes by itself, by the server's clock in milliseconds.
     changes_ms: Option<i64>,
+    /// What then happens, before the time.
+    changes: String,
     winners: String,
     registered: String,
     draw: RegistrationView,
@@ -195,6 +197,11 @@ async fn item(
             _ => May::Nothing,
         },
         changes_ms: changes.map(Timestamp::as_millisecond),
+        changes: say(match draw.phase {
+            Phase::Announced => "presale.opens_in",
+            _ => "presale.time_left",
+        })
+        .into(),
         winners: grouped(&u64::try_from(draw.winners).unwrap_or(0)),
         registered: grouped(&u64::try_from(draw.registered).unwrap_or(0)),
         subject: own.as_ref().map(|own| own.account),
