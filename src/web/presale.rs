@@ -42,16 +42,15 @@ impl Notice {
     pub fn all(listing: &Listing, now: Timestamp) -> Vec<Self> {
         let zone = &listing.event.venue.time_zone;
         let notice = |known: &Announced| {
-            let (key, at) = if now < known.opens_at {
-                ("announced", known.opens_at)
+            let (text, label, at) = if now < known.opens_at {
+                ("presale.notice_announced", "presale.go_announced", known.opens_at)
             } else if now < known.closes_at {
-                ("open", known.closes_at)
+                ("presale.notice_open", "presale.go_open", known.closes_at)
             } else {
-                ("closed", known.closes_at)
+                ("presale.notice_closed", "presale.go_closed", known.closes_at)
             };
-            let text = say(&format!("presale.notice_{key}"));
-            let label = say(&format!("presale.go_{key}")).into();
-            let text = text.put("when", When::new(at, zone).whole()).into();
+            let text = say(text).put("when", When::new(at, zone).whole()).into();
+            let label = say(label).into();
             Self { name: known.name.clone(), text, label }
         };
         listing.registrations.iter().map(notice).collect()
