@@ -88,14 +88,8 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/{slug}/waiting-room/stream", get(waiting::stream))
         .route("/events/{slug}/draw", get(draw::draw))
         .route("/events/{slug}/presale", get(presale::page))
-        .route(
-            "/events/{slug}/presale/{registration}/register",
-            post(presale::register).get(presale::back),
-        )
-        .route(
-            "/events/{slug}/presale/{registration}/withdraw",
-            post(presale::withdraw).get(presale::back),
-        )
+        .route("/events/{slug}/presale/{id}/register", post(presale::register).get(presale::back))
+        .route("/events/{slug}/presale/{id}/withdraw", post(presale::withdraw).get(presale::back))
         .route("/orders/{order}", get(order::order))
         .route("/orders/{order}/pay", post(order::pay).get(up))
         .route("/orders/{order}/cancel", post(order::cancel).get(up))

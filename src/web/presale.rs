@@ -42,16 +42,15 @@ impl Notice {
     pub fn all(listing: &Listing, now: Timestamp) -> Vec<Self> {
         let zone = &listing.event.venue.time_zone;
         let notice = |known: &Announced| {
-            let (key, at) = if now < known.opens_at {
-                ("announced", known.opens_at)
+            let (text, label, at) = if now < known.opens_at {
+                ("presale.notice_announced", "presale.go_announced", known.opens_at)
             } else if now < known.closes_at {
-                ("open", known.closes_at)
+                ("presale.notice_open", "presale.go_open", known.closes_at)
             } else {
-                ("closed", known.closes_at)
+                ("presale.notice_closed", "presale.go_closed", known.closes_at)
             };
-            let text = say(&format!("presale.notice_{key}"));
-            let label = say(&format!("presale.go_{key}")).into();
-            let text = text.put("when", When::new(at, zone).whole()).into();
+            let text = say(text).put("when", When::new(at, zone).whole()).into();
+            let label = say(label).into();
             Self { name: known.name.clone(), text, label }
         };
         listing.registrations.iter().map(notice).collect()
@@ -86,6 +85,8 @@ struct Item {
     may: May,
     /// When the page changes by itself, by the server's clock in milliseconds.
     changes_ms: Option<i64>,
+    /// What then happens, before the time.
+    changes: String,
     winners: String,
     registered: String,
     draw: RegistrationView,
@@ -195,6 +196,11 @@ async fn item(
             _ => May::Nothing,
         },
         changes_ms: changes.map(Timestamp::as_millisecond),
+        changes: say(match draw.phase {
+            Phase::Announced => "presale.opens_in",
+            _ => "presale.time_left",
+        })
+        .into(),
         winners: grouped(&u64::try_from(draw.winners).unwrap_or(0)),
         registered: grouped(&u64::try_from(draw.registered).unwrap_or(0)),
         subject: own.as_ref().map(|own| own.account),

@@ -90,6 +90,11 @@ impl Order {
     }
 }
 
+/// What left since so many is this one mail.
+async fn only_left(shop: &Shop, before: i64, mail: &(String, String)) {
+    assert_eq!(shop.mails(before).await, std::slice::from_ref(mail));
+}
+
 fn mail(kind: &str, to: &str) -> (String, String) {
     (kind.to_owned(), to.to_owned())
 }
@@ -114,9 +119,9 @@ async fn a_confirmation_is_sent_again_while_it_is_not_asked_for_too_often() {
     let (paid, again) = (mail("paid", "ada@example.org"), mail("again", "ada@example.org"));
     assert_eq!(shop.mails(0).await, [paid, again.clone()]);
     order.resend(&ada).await.expect(202);
-    assert_eq!(shop.mails(2).await, std::slice::from_ref(&again));
+    only_left(&shop, 2, &again).await;
     order.resend(&ada).await.expect(202);
-    assert_eq!(shop.mails(3).await, [again]);
+    only_left(&shop, 3, &again).await;
     // Each is a message of its own, or mail programs would hide it.
     let ids: Vec<String> = sqlx::query_scalar(
         "SELECT substring(convert_from(message, 'UTF8') FROM 'Message-ID: <[^@]*') FROM mailbox
