@@ -3,6 +3,7 @@
 use anyhow::Context;
 use sqlx::PgPool;
 
+use super::presale;
 use super::seed::{self, Seed};
 use crate::catalog::BuyerTerms;
 use crate::catalog::manifest::{self, Manifest};
@@ -20,7 +21,7 @@ const TERMS: &str = "Tickets are personal: please bring an ID that shows the nam
     You can give them back until seven days before the concert. Please don't take pictures \
     while the music plays.";
 
-/// Puts a concert in the club on sale.
+/// Puts a concert in the club on sale, and announces another one.
 ///
 /// # Errors
 /// If Postgres fails.
@@ -47,7 +48,7 @@ pub async fn on_sale(pg: &PgPool, organizer: OrganizerId) -> anyhow::Result<()> 
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(())
+    presale::announce(pg, organizer, &room).await
 }
 
 fn room() -> anyhow::Result<Manifest> {

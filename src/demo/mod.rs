@@ -3,6 +3,7 @@
 pub mod club;
 pub mod crowd;
 pub mod opening;
+pub mod presale;
 pub mod seed;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -211,6 +212,7 @@ fn greet(url: &str, seconds: f32, waits: bool) {
         "  Shop        {url}/\n  \
          Theatre     {url}/events/the-seagull   (no waiting room)\n  \
          Club        {url}/events/night-songs   (asks for names, and has terms)\n  \
+         Presale     {url}/events/night-songs-again   (not on sale yet: register)\n  \
          Mailbox     {url}/mailbox   (confirmation mails)\n  \
          API         {url}/docs      (and {url}/openapi.json)\n  \
          Draw        {url}/events/aurora/draw   (check it yourself)\n  \

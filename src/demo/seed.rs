@@ -40,6 +40,8 @@ pub struct Seed<'a> {
     pub pay_seconds: i32,
     /// Longest delay until places that come back are free, in seconds.
     pub return_seconds: i32,
+    /// Whether it is only announced, and not on sale yet.
+    pub announced: bool,
 }
 
 impl<'a> Seed<'a> {
@@ -58,6 +60,7 @@ impl<'a> Seed<'a> {
             hold_seconds: 480,
             pay_seconds: 900,
             return_seconds: 0,
+            announced: false,
         }
     }
 }
@@ -143,7 +146,7 @@ pub async fn organizer(pg: &PgPool, slug: &str, name: &str) -> sqlx::Result<Orga
     Ok(id)
 }
 
-/// An event on sale: each level for adults and, where it has seats, for children at half price.
+/// An event on sale, or announced: each level for adults and, where it has seats, for children at half price.
 ///
 /// # Errors
 /// If Postgres fails, or the slug is taken.
@@ -176,8 +179,9 @@ pub async fn event(
         }
     }
     sqlx::query!(
-        "UPDATE events SET status = 'on_sale', version = version + 1 WHERE id = $1",
-        event.0
+        "UPDATE events SET status = $2, version = version + 1 WHERE id = $1",
+        event.0,
+        if seed.announced { "published" } else { "on_sale" }
     )
     .execute(pg)
     .await?;
