@@ -10,7 +10,7 @@ const WORDS = {
     register: "Register", withdraw: "Withdraw my registration",
   },
   de: {
-    go: "Anmelden", signIn: "Mit E-Mail-Adresse anmelden",
+    go: "Zur Verlosung", signIn: "Mit E-Mail-Adresse anmelden",
     register: "Zur Verlosung anmelden", withdraw: "Anmeldung zurückziehen",
   },
 };
