@@ -1,5 +1,8 @@
 //! Holds in Redis: calling the scripts and reading their answers.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use rand::Rng;
 use redis::Value;
 
@@ -578,30 +581,44 @@ fn sweep_keys(sale: &Sale) -> [&str; 10] {
     [head, taken, holds, deadlines, claiming, counts, hints, tombs, returning, asks]
 }
 
-/// Arguments of a script; the first is always the epoch.
-pub struct Args(Vec<Vec<u8>>);
+/// Arguments of a script, one after the other; the first is always the epoch.
+pub struct Args {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
 
 impl Args {
     /// Starts with the sale's epoch.
     #[must_use]
     pub fn new(sale: &Sale) -> Self {
-        Self(vec![sale.epoch.to_string().into_bytes()])
+        let mut args = Self { bytes: Vec::with_capacity(512), ends: Vec::with_capacity(32) };
+        args.push(sale.epoch);
+        args
     }
 
     /// Adds one.
-    pub fn push(&mut self, value: impl ToString) {
-        self.0.push(value.to_string().into_bytes());
+    pub fn push(&mut self, value: impl Display) {
+        let written = write!(self.bytes, "{value}");
+        debug_assert!(written.is_ok(), "memory takes everything");
+        self.ends.push(self.bytes.len());
     }
 
     /// Adds raw bytes.
-    pub fn push_bytes(&mut self, value: Vec<u8>) {
-        self.0.push(value);
+    pub fn push_bytes(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn all(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 
     /// A call of the script, to be run together with others.
     #[must_use]
     pub fn call(self, script: &'static Script, keys: &[&str]) -> Call {
-        Call { script, keys: keys.iter().map(|key| (*key).to_owned()).collect(), args: self.0 }
+        let args = self.all().map(<[u8]>::to_vec).collect();
+        Call { script, keys: keys.iter().map(|key| (*key).to_owned()).collect(), args }
     }
 
     /// Runs the script on the Redis that the sale was built on.
@@ -615,7 +632,7 @@ impl Args {
         script: &'static Script,
         keys: &[&str],
     ) -> Result<Reply, Trouble> {
-        let args: Vec<&[u8]> = self.0.iter().map(Vec::as_slice).collect();
+        let args: Vec<&[u8]> = self.all().collect();
         redis.eval(&sale.run_id, script, keys, &args).await.map(Reply)
     }
 }

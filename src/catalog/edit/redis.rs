@@ -99,7 +99,7 @@ pub async fn grow(
     let keys = &sale.keys;
     let mut args = Args::new(sale);
     args.push(from);
-    args.push_bytes(crate::holds::rebuild::stretch_bytes(stretches));
+    args.push_bytes(&crate::holds::rebuild::stretch_bytes(stretches));
     let names = [&*keys.head, &keys.stretches, &keys.hints];
     let reply = args.eval(&app.redis, sale, &scripts::GROW, &names).await?;
     match reply.word() {
