@@ -9,12 +9,16 @@ use serde_json::Value;
 
 /// Values kept per name; older ones are forgotten by chance.
 const KEPT: usize = 30;
+/// So many of them are new.
+const NEWEST: usize = 4;
 /// Longest value that is kept.
 const LONGEST: usize = 400;
 
 /// What is known.
 #[derive(Default)]
 pub struct Known {
+    /// The event that organizers may spoil.
+    pub spoilt: String,
     values: HashMap<String, Vec<String>>,
     /// An anonymous session.
     pub session: String,
@@ -65,9 +69,11 @@ impl Known {
         self.add(noun, id);
     }
 
-    /// One of the values with this name.
+    /// One of the values with this name, as often as not one of the newest: the session's own.
     pub fn any(&self, name: &str, rng: &mut StdRng) -> Option<String> {
-        self.values.get(name)?.choose(rng).cloned()
+        let values = self.values.get(name)?;
+        let newest = &values[values.len().saturating_sub(NEWEST)..];
+        if rng.random_bool(0.5) { newest.choose(rng).cloned() } else { values.choose(rng).cloned() }
     }
 
     /// One of all values.

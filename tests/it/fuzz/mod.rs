@@ -25,7 +25,7 @@ use crate::support::{Buyer, Env, TestServer, hall};
 /// others.
 const SEED: u64 = 1;
 /// Requests per operation, unless `FUZZ_ROUNDS` says otherwise.
-const ROUNDS: usize = 45;
+const ROUNDS: usize = 60;
 
 /// An operation of the document.
 pub struct Operation<'a> {
@@ -81,20 +81,7 @@ async fn furnish(env: &Env, server: &TestServer, known: &mut Known) {
     for level in ["front", "back", "floor"] {
         known.add("offer", &buyer.offer("show", level).await);
     }
-    let offer = buyer.offer("show", "front").await;
-    for key in ["one", "two", "three"] {
-        let hold = buyer.hold_best("show", &offer, key, 2).await.expect(201);
-        known.add("hold", &hold.id());
-        if key == "three" {
-            continue;
-        }
-        let order = buyer.checkout("show", &hold.id(), "ada@example.org").await.expect(201);
-        known.add("order", &hold.id());
-        if key == "two" {
-            buyer.pay(&order, "4242424242424242").await.expect(200);
-            known.learn(&buyer.order(&hold.id()).await.body);
-        }
-    }
+    shop(&buyer, known).await;
     let joined = buyer.send(
         reqwest::Method::POST,
         "/v1/events/door/waiting-room/join",
@@ -103,6 +90,30 @@ async fn furnish(env: &Env, server: &TestServer, known: &mut Known) {
     );
     known.learn(&joined.await.expect(200).body);
     known.session = buyer.token;
+    known.spoilt = "spoilt".to_owned();
+}
+
+/// What a session needs for the operations of buyers: an order that is paid, one that isn't, and
+/// a hold. Nothing once the requests have closed the event.
+async fn shop(buyer: &Buyer, known: &mut Known) {
+    let event = buyer.get("/v1/events/show").await;
+    let Some(offer) = event.body["offers"][0]["id"].as_str() else { return };
+    for key in ["one", "two", "three"] {
+        let hold = buyer.hold_best("show", offer, key, 2).await;
+        if hold.status != 201 {
+            return;
+        }
+        known.add("hold", &hold.id());
+        if key == "three" {
+            return;
+        }
+        let order = buyer.checkout("show", &hold.id(), "ada@example.org").await.expect(201);
+        known.add("order", &hold.id());
+        if key == "two" {
+            buyer.pay(&order, "4242424242424242").await.expect(200);
+            known.learn(&buyer.order(&hold.id()).await.body);
+        }
+    }
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -147,18 +158,28 @@ async fn no_answer_is_a_failure_or_undocumented() {
     env.end().await;
 }
 
-/// New sessions for those that the requests have ended.
+/// New sessions for those that the requests have ended, and another event for one that is
+/// cancelled, of which nothing can be changed any more.
 async fn refresh(env: &Env, server: &TestServer, known: &mut Known, round: u64) {
     let lives = async |token: &str| {
         let buyer = Buyer { token: token.to_owned(), ..server.buyer().await };
         buyer.get("/v1/orders").await.status.is_success()
     };
     if !lives(&known.session).await {
-        known.session = server.buyer().await.token;
+        let buyer = server.buyer().await;
+        shop(&buyer, known).await;
+        known.session = buyer.token;
     }
     if !lives(&known.account).await {
         // Another person each time: nobody gets more than a few codes in an hour.
         let email = format!("fuzz{round}@example.org");
         known.account = crate::accounts::signed_in(env, server, &email).await.token;
+    }
+    let status = sqlx::query_scalar::<_, String>("SELECT status FROM events WHERE slug = $1");
+    let status = status.bind(&known.spoilt).fetch_optional(&env.pg).await.expect("Postgres");
+    if status.is_none_or(|status| status == "cancelled") {
+        known.spoilt = format!("spoilt-{round}");
+        let event = env.event(&Seed::new(&known.spoilt, &hall(4, 10, 200))).await;
+        onsale::holds::rebuild::ensure(&server.server.app, event).await.expect("built");
     }
 }

@@ -123,7 +123,7 @@ impl Maker<'_> {
         let known = match name {
             // What organizers do would soon leave nothing to buy.
             "event" if operation.path.contains("/organizer/") && operation.method != "GET" => {
-                Some("spoilt".to_owned())
+                Some(self.known.spoilt.clone())
             }
             "format" => Some(["qr.svg", "qr.png"][self.rng.random_range(0..2)].to_owned()),
             "provider" => Some("sandbox".to_owned()),
