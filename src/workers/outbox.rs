@@ -69,9 +69,8 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
 }
 
 /// One mail per order and kind, however often it is told: what buyers ask for once more is in
-/// `mails` already. The new mails come leased; those that
-/// are more than one look sends are due at once, and those of rehearsals never. True if everything
-/// was told.
+/// `mails` already. The new mails come leased; those that are more than one look sends are due at
+/// once, and those of rehearsals never. True if everything was told.
 async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
     let mut pg = app.errands.take().await?;
     let rows = sqlx::query!(
