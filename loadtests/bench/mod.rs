@@ -102,7 +102,7 @@ pub async fn run(options: Options) -> Result<bool> {
         println!("{}", serde_json::to_string_pretty(&summary(&figures, &options, clean))?);
     } else {
         println!("{}", Table(&figures));
-        println!("{}", audit.lines().last().unwrap_or_default());
+        println!("{}", audit.trim_end().lines().last().unwrap_or_default());
     }
     Ok(clean && (options.miniature || figures.iter().all(Figure::reached)))
 }
