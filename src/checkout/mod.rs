@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::details::Attendee;
 use self::store::{ClaimJob, Claimed};
 use crate::accounts::email::Email;
+use crate::accounts::http::address;
 use crate::accounts::{self, Session};
 use crate::app::App;
 use crate::catalog::cache::Sale;
@@ -80,9 +81,7 @@ struct Wanted {
 }
 
 fn parse(request: CheckoutRequest) -> Result<Wanted, Problem> {
-    let email = request.email.as_deref().and_then(Email::parse);
-    let email =
-        email.ok_or_else(|| Problem::field("/email", "not an address that mail can be sent to"))?;
+    let email = address(request.email.as_deref().unwrap_or_default())?;
     let plain = |text: &str, most: usize| {
         text.chars().count() <= most && !text.chars().any(char::is_control)
     };

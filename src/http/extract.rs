@@ -175,10 +175,8 @@ impl FromRequestParts<Arc<App>> for MaybeBuyer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        if bearer(&parts.headers).is_none() {
-            return Ok(Self(None));
-        }
-        Buyer::from_request_parts(parts, app).await.map(|buyer| Self(Some(buyer.0)))
+        let MaybeSession(session) = MaybeSession::from_request_parts(parts, app).await?;
+        Ok(Self(session.map(|session| session.account)))
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::reading::{self, Whole};
-use super::{Order, OrderStatus, drive, store};
+use super::{Order, OrderStatus, drive, moved_on, store};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::catalog::http::PageQuery;
@@ -298,9 +298,7 @@ pub async fn cancel(
     let order = visible(&app, id, buyer, query.key.as_deref()).await?.order;
     if !matches!(order.status, OrderStatus::Open | OrderStatus::Cancelling | OrderStatus::Released)
     {
-        return Err(
-            Problem::new(Code::OrderState).detail(format!("the order is {}", order.status.word()))
-        );
+        return Err(moved_on(order.status));
     }
     let (driver, given_up) = (app.clone(), order.clone());
     app.see_through(async move { drive::end(&driver, given_up).await }).await?;

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::holds::record::Line;
+use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId, HoldId, OrderId};
 use crate::money::Money;
 
@@ -53,6 +54,11 @@ pub enum OrderStatus {
     Abandoned,
     /// Not an order: the outcome of a hold by which a late order took places again.
     Retake,
+}
+
+/// The refusal of what isn't done to an order that stands there.
+fn moved_on(status: OrderStatus) -> Problem {
+    Problem::new(Code::OrderState).detail(format!("the order is {}", status.word()))
 }
 
 impl OrderStatus {

@@ -1,13 +1,11 @@
 //! What an event asks for at checkout: names of attendees, and that its terms are accepted.
 
-use onsale::demo::seed::Seed;
-use onsale::organizers::keys::Scope;
 use onsale::workers::outbox;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::organizers::organizer;
-use crate::support::{Answer, Buyer, Env, TestServer, hall};
+use crate::organizers;
+use crate::support::{Answer, Buyer, Env, TestServer};
 use crate::waiting_pages::Guest;
 
 /// A hall on sale, and its organizer.
@@ -19,10 +17,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let env = Env::start().await;
-        env.event(&Seed::new("show", &hall(4, 10, 20))).await;
-        let server = env.server().await;
-        let me = organizer(&env, &server, env.organizer, &Scope::ALL).await;
+        let (env, server, me) = organizers::show().await;
         Self { env, server, me }
     }
 

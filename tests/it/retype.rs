@@ -1,13 +1,11 @@
 //! Changing price types and the promo code of what is held.
 
-use onsale::demo::seed::Seed;
-use onsale::organizers::keys::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::organizers::organizer;
+use crate::organizers;
 use crate::support::stage::holds_are_over;
-use crate::support::{Answer, Buyer, Env, TestServer, hall};
+use crate::support::{Answer, Buyer, Env, TestServer};
 use crate::waiting_pages::Guest;
 
 /// What front seats cost grown-ups and children, with fees.
@@ -25,10 +23,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let env = Env::start().await;
-        env.event(&Seed::new("show", &hall(4, 10, 20))).await;
-        let server = env.server().await;
-        let me = organizer(&env, &server, env.organizer, &Scope::ALL).await;
+        let (env, server, me) = organizers::show().await;
         let buyer = server.buyer().await;
         let adult = buyer.offer("show", "front").await;
         let child = buyer.offer("show", "front, child").await;

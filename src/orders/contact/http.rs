@@ -8,16 +8,16 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::store::{self, Changed};
-use super::{check, moved_on, paid};
+use super::{check, paid};
 use crate::accounts::Session;
-use crate::accounts::email::Email;
+use crate::accounts::http::address;
 use crate::app::App;
 use crate::http::extract::{Body, MaybeBuyer, MaybeSession, Path, Query};
 use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::OrderId;
 use crate::orders::http::{LinkQuery, OrderView, listing_of, visible};
-use crate::orders::{self, Order};
+use crate::orders::{self, Order, moved_on};
 
 /// Sends the confirmation again, to the address that the order has.
 ///
@@ -122,8 +122,7 @@ pub async fn to(
 ) -> Result<(), Problem> {
     check(app, order, session).await?;
     paid(order)?;
-    let email = Email::parse(typed)
-        .ok_or_else(|| Problem::field("/email", "not an address that mail can be sent to"))?;
+    let email = address(typed)?;
     if order.email.as_deref() == Some(email.as_str()) {
         return Ok(());
     }

@@ -15,7 +15,7 @@
 pub mod http;
 pub mod store;
 
-use super::{Order, OrderStatus};
+use super::{Order, OrderStatus, moved_on};
 use crate::accounts::Session;
 use crate::app::App;
 use crate::http::problem::{Code, Problem};
@@ -50,8 +50,4 @@ fn paid(order: &Order) -> Result<(), Problem> {
         OrderStatus::Paid => Ok(()),
         other => Err(moved_on(other)),
     }
-}
-
-fn moved_on(status: OrderStatus) -> Problem {
-    Problem::new(Code::OrderState).detail(format!("the order is {}", status.word()))
 }

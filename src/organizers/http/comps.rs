@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::orders::OwnOrderView;
-use crate::accounts::email::Email;
+use crate::accounts::http::address;
 use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::edit::Edit;
@@ -97,9 +97,7 @@ pub async fn create(
     let creation = Creation::new(own.organizer, &route, &key, &request);
     // An account for each: limits per buyer are not the organizer's, and a repeat finds it again.
     let account = Creation::account(own.organizer, &route, &key);
-    if Email::parse(&request.email).is_none() {
-        return Err(Problem::field("/email", "not an address that mail can be sent to"));
-    }
+    address(&request.email)?;
     if let Some(name) = &request.name {
         rules::line("/name", name, rules::MAX_NAME_CHARS)?;
     }

@@ -9,12 +9,13 @@ mod sales;
 use std::time::Duration;
 
 use onsale::audit;
+use onsale::demo::seed::Seed;
 use onsale::ids::OrganizerId;
 use onsale::organizers::keys::{self, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Buyer, Env, TestServer};
+use crate::support::{Answer, Buyer, Env, TestServer, hall};
 
 /// An environment with a server, and an organizer who may do everything.
 struct Shop {
@@ -106,6 +107,15 @@ impl Shop {
 pub async fn organizer(env: &Env, server: &TestServer, id: OrganizerId, scopes: &[Scope]) -> Buyer {
     let key = keys::create(&env.pg, id, "tests", scopes, None).await.expect("a key");
     Buyer { token: key, ..Buyer::new(&server.url).await }
+}
+
+/// A hall on sale as "show", its server, and its organizer.
+pub async fn show() -> (Env, TestServer, Buyer) {
+    let env = Env::start().await;
+    env.event(&Seed::new("show", &hall(4, 10, 20))).await;
+    let server = env.server().await;
+    let me = organizer(&env, &server, env.organizer, &Scope::ALL).await;
+    (env, server, me)
 }
 
 /// 4 rows of 10 seats and an area of 20.
