@@ -73,7 +73,7 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// Compares runs: fails if B got worse by more than the figures wobble.
+    /// Compares runs: fails if B got worse by more than the figures wobble, or passes no longer.
     Compare {
         /// JSON summaries before, separated by commas.
         #[arg(value_delimiter = ',', required = true, num_args = 1)]

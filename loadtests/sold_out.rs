@@ -76,6 +76,8 @@ impl Options {
             },
             connections: Connections { shared: self.connections, ..Connections::default() },
             personas: BTreeMap::from([(Persona::Eager, 1.0)]),
+            people: None,
+            bots: None,
             thinking: Thinking::default(),
             payments: Payments { declined: 0.03, ..Payments::default() },
             chaos: Vec::new(),

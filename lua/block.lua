@@ -16,6 +16,8 @@ if ARGV[2] == '1' then
     if #taken > 0 then return {'taken', table.concat(taken, ',')} end
 end
 local n = 0
+-- The hold script looks at what is blocked only if anything is.
+if string.find(ARGV[3], '1', 1, true) then call('HSET', KEYS[1], 'blocked', '1') end
 for place, stretch in string.gmatch(ARGV[4], '(%d+):(%d+)') do
     for i = 4, #KEYS do
         local letter = string.sub(ARGV[3], i - 3, i - 3)

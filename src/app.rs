@@ -1,7 +1,8 @@
 //! What every part of a process shares: connections, keys, the catalog and the group commits.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use jiff::Timestamp;
@@ -29,6 +30,7 @@ use crate::keyring::Keyring;
 use crate::mail::{self, Mailer};
 use crate::orders::mirror::{self, Mirror};
 use crate::orders::reading::Reader;
+use crate::orders::recent::Recent;
 use crate::payments::Gateway;
 use crate::payments::gateways::Gateways;
 use crate::payments::rehearsal::Rehearsal;
@@ -45,6 +47,7 @@ use crate::waiting_room::proof::difficulty::Watch;
 use crate::waiting_room::rooms::Rooms;
 use crate::waiting_room::turn::Exchanger;
 use crate::workers::admit;
+use crate::workers::pace::Pace;
 
 /// Connections of the group commits: one that each keeps, and others for when one hangs.
 const COMMIT_CONNECTIONS: u32 = 12;
@@ -80,12 +83,16 @@ pub struct App {
     pub gateways: Gateways,
     /// What takes mails away.
     pub mailer: Arc<dyn Mailer>,
+    /// How fast.
+    pub mail_pace: Pace,
     /// The claims' group commit.
     pub claims: Batcher<Claimer>,
     /// The settlements' group commit.
     pub settlements: Batcher<Settler>,
     /// Orders as their buyers see them.
     pub orders: Batcher<Reader>,
+    /// Orders that were claimed here a short while ago.
+    pub recent: Arc<Recent>,
     /// What is free, for those who look.
     pub availability: Availability,
     /// Manifests as they are sent, by event: their version and bytes.
@@ -93,13 +100,14 @@ pub struct App {
     /// Charts as they are sent, by event.
     pub charts: DashMap<EventId, Arc<crate::web::chart::Packed>>,
     /// Drawer counts of Postgres, by event: when they were counted.
-    pub drawers: DashMap<EventId, (std::time::Instant, crate::catalog::http::Drawer)>,
+    pub drawers: DashMap<EventId, (Instant, crate::catalog::http::Drawer)>,
     /// Streams that may be open.
     pub streams: Arc<Semaphore>,
     /// Work that a client going away doesn't cancel; waited for at shutdown.
     pub tasks: TaskTracker,
-    /// The process is about to stop: it is not ready any more, but still answers.
-    pub stopping: CancellationToken,
+    /// The process is about to stop: it is not ready any more, but still answers. Every answer
+    /// looks here, so it is no token, which has a lock.
+    pub stopping: AtomicBool,
     /// The process takes no new connections.
     pub draining: CancellationToken,
     /// Tells everything to end.
@@ -229,21 +237,25 @@ impl App {
         let (mirror, notes) = Mirror::new();
         let own = || Kept::new(commits.clone());
         let mailer = mail::mailer(&config.mail, own)?;
+        let mail_pace = Pace::new(config.mail.per_second, Instant::now());
         tokio::spawn(mirror::apply_notes(notes, own(), redis.clone(), catalog.clone()));
         let rooms = Arc::new(Rooms::new(pg.clone()));
         let (buyers, bought) = Buyers::new(rooms.clone());
         tokio::spawn(passes::end_bought(bought, own()));
-        let claimer = Arc::new(Claimer { pg: own(), mirror: mirror.clone() });
+        let recent = Arc::new(Recent::default());
+        let claimer =
+            Arc::new(Claimer { pg: own(), mirror: mirror.clone(), recent: recent.clone() });
         let reader = Arc::new(Reader { pg: own() });
         let usher = Arc::new(Usher { pg: commits.clone() });
         let exchanger = Arc::new(Exchanger { pg: own() });
-        let settler = Arc::new(Settler { pg: own(), mirror, buyers });
+        let settler = Arc::new(Settler { pg: own(), mirror, recent: recent.clone(), buyers });
         let (most, waiting) = (config.database.batch, config.database.batch_queue);
         let app = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             claims: Batcher::start("claims", claimer, most, waiting),
             settlements: Batcher::start("settlements", settler, most, waiting),
             orders: Batcher::start("orders", reader, most, waiting),
+            recent,
             places: Batcher::start("places", usher, most, waiting),
             turns: Batcher::start("turns", exchanger, most, waiting),
             rooms: rooms.clone(),
@@ -272,8 +284,9 @@ impl App {
             revoked: Arc::new(Revoked::default()),
             gateways,
             mailer,
+            mail_pace,
             tasks,
-            stopping: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
             draining: CancellationToken::new(),
             stop,
             proofs: Watch::default(),

@@ -215,6 +215,10 @@ pub struct Mail {
     pub from: String,
     /// Shows mails at `/mailbox`: for the demo and tests, never in production.
     pub mailbox: bool,
+    /// Mails on orders that a process sends in a second, on average; the others wait. Relays take
+    /// no more from one sender, and while a sale is at its peak buyers come first: their tickets
+    /// are on the page.
+    pub per_second: u32,
 }
 
 /// Asks for places that come back.
@@ -237,7 +241,7 @@ pub struct Workers {
     pub sweep_batch: usize,
     /// Milliseconds after which a claiming record counts as left behind.
     pub hanging_ms: u64,
-    /// Milliseconds between looks at deadlines, outbox, mirror and refunds.
+    /// Milliseconds between looks at what is due: deadlines, outbox, mirror, refunds and the like.
     pub poll_ms: u64,
     /// Seconds between reconciliations with the payment provider.
     pub reconcile_s: u64,
@@ -343,6 +347,7 @@ impl Default for Mail {
             smtp_authorities: String::new(),
             from: "Tickets <tickets@localhost>".into(),
             mailbox: false,
+            per_second: 200,
         }
     }
 }
@@ -485,6 +490,7 @@ impl Config {
         }
         let mail = crate::mail::check(&self.mail).err().map(|error| format!("mail: {error:#}"));
         check(mail.is_none(), &mail.unwrap_or_default());
+        check(self.mail.per_second >= 1, "mail.per_second: at least 1");
         self.waiting_room.check(&mut check);
         self.waiting_room.proof.validate(&mut check);
         self.suspicion.check(&mut check);

@@ -1,7 +1,9 @@
 //! A process from its start to its orderly end.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,7 +27,12 @@ pub fn prepare(log: &Log) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let filter = tracing_subscriber::EnvFilter::try_new(&log.filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people at a terminal. They took most of the time of a request's span.
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(!unwanted && std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let installed = if log.json { logs.json().try_init() } else { logs.try_init() };
     drop(installed);
     http::health::install_metrics();
@@ -81,7 +88,7 @@ impl Server {
     /// # Errors
     /// If the server had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.app.stopping.cancel();
+        self.app.stopping.store(true, Ordering::Relaxed);
         self.app.draining.cancel();
         if let Some(serving) = self.serving {
             serving.await??;
@@ -105,7 +112,7 @@ impl Server {
     pub async fn run(self) -> anyhow::Result<()> {
         stop_signal().await?;
         tracing::info!("stopping");
-        self.app.stopping.cancel();
+        self.app.stopping.store(true, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(self.app.config.http.unready_ms)).await;
         self.stop().await
     }

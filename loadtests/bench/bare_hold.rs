@@ -13,12 +13,14 @@ use axum::routing::post;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use onsale::catalog::cache::{Catalog, Sale};
+use onsale::holds::near::Near;
 use onsale::holds::plan::{Plan, Wish, WishLine};
+use onsale::holds::record::HeldPlace;
 use onsale::holds::redis::{Asker, hold_call};
 use onsale::ids::{AccountId, EventId, HoldId, OfferId};
+use onsale::redis::Line;
 use onsale::redis::scripts::HOLD;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::io::tcp::TcpSettings;
+use redis::aio::ConnectionLike;
 use redis::{Cmd, IntoConnectionInfo, Value};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -31,8 +33,13 @@ use crate::waiting::bare;
 pub const PATH: &str = "/holds";
 // Arguments of the script that differ from hold to hold, by position.
 const ID: usize = 1;
-const ACCOUNT: usize = 3;
-const WHAT: usize = 19;
+const ACCOUNT: usize = 2;
+const END: usize = 4;
+const WISH: usize = 5;
+const FROM: usize = 8;
+const CHOSEN: usize = 9;
+const AROUND: usize = 10;
+const CLOSER: usize = 11;
 
 /// Where it listens, and what it holds.
 #[derive(clap::Args)]
@@ -73,6 +80,10 @@ struct Answer {
 struct Template {
     keys: Vec<String>,
     args: Vec<Vec<u8>>,
+    offer: i16,
+    /// Before and after the places.
+    end: (String, String),
+    wish: (String, String),
 }
 
 /// What onsale gives the script, for each event and offer.
@@ -108,15 +119,25 @@ impl Templates {
         let [left, right] = ask.places;
         let number = listing.place(left)?.stretch;
         let stretch = listing.stretch(number)?;
+        let Template { offer, end, wish, .. } = template;
         let what = format!("{number}:{}:{}:1:{left}.{right};", stretch.first, stretch.length);
-        let (id, account) = (ask.id.to_string(), ask.account.to_string());
+        let held = |place| HeldPlace { place, stretch: number, offer: *offer, tier: 0 };
+        let near = Near::of(stretch, ask.places.map(held).into(), listing.event.orphan_rule)?;
+        let (id, account) = (ask.id.to_string(), format!("a:{}", ask.account));
+        let end = [&*end.0, &near.text(), &end.1].concat();
+        let wish = [&*wish.0, &what, &wish.1].concat();
         let mut command = redis::cmd("EVALSHA");
         command.arg(HOLD.sha()).arg(template.keys.len()).arg(&template.keys);
         for (at, arg) in template.args.iter().enumerate() {
             match at {
                 ID => command.arg(&id),
                 ACCOUNT => command.arg(&account),
-                WHAT => command.arg(&what),
+                END => command.arg(&end),
+                WISH => command.arg(&wish),
+                FROM => command.arg(near.from),
+                CHOSEN => command.arg(near.chosen),
+                AROUND => command.arg(near.around),
+                CLOSER => command.arg(if near.closer { "1" } else { "" }),
                 _ => command.arg(arg),
             };
         }
@@ -126,7 +147,8 @@ impl Templates {
 
 /// What the handler knows.
 struct Known {
-    connection: MultiplexedConnection,
+    /// Of the kind that onsale makes.
+    line: Line,
     templates: Templates,
 }
 
@@ -137,20 +159,10 @@ struct Known {
 pub async fn run(options: Options) -> Result<bool> {
     let pg = PgPoolOptions::new().max_connections(1).connect(&options.database).await?;
     let templates = Templates::load(&pg, options.events).await?;
-    let connection = connect(&options.redis).await?;
-    let known = Arc::new(Known { connection, templates });
+    let line = Line::open(&options.redis.into_connection_info()?).await?;
+    let known = Arc::new(Known { line, templates });
     let router = Router::new().route(PATH, post(hold)).with_state(known);
     bare::serve(options.listen, router).await
-}
-
-/// A connection as onsale makes them.
-///
-/// # Errors
-/// If Redis doesn't answer.
-pub async fn connect(url: &str) -> Result<MultiplexedConnection> {
-    let info = url.into_connection_info()?;
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    Ok(redis::Client::open(info)?.get_multiplexed_async_connection().await?)
 }
 
 /// What onsale gives the script for a pair of this offer. `None` if it sells no seats.
@@ -177,7 +189,13 @@ fn template(sale: &Sale, offer: OfferId) -> Option<Template> {
         retake: false,
     };
     let call = hold_call(sale, &asker, &plan);
-    Some(Template { keys: call.keys, args: call.args })
+    let cut = |at: usize, middle: &str| {
+        let (before, after) = std::str::from_utf8(call.args.get(at)?).ok()?.split_once(middle)?;
+        Some((before.to_owned(), after.to_owned()))
+    };
+    let (near, line) = (plan.near.as_ref()?, plan.lines.first()?);
+    let (end, wish) = (cut(END, &near.text())?, cut(WISH, &line.what)?);
+    Some(Template { offer: line.offer, end, wish, keys: call.keys, args: call.args })
 }
 
 async fn hold(
@@ -185,7 +203,7 @@ async fn hold(
     Json(ask): Json<Ask>,
 ) -> Result<(StatusCode, Json<Answer>), StatusCode> {
     let command = known.templates.command(&ask).ok_or(StatusCode::NOT_FOUND)?;
-    let mut connection = known.connection.clone();
+    let mut connection = known.line.connection.clone();
     let answer = connection.req_packed_command(&command).await;
     let Ok(Value::Array(values)) = answer else { return Err(StatusCode::BAD_GATEWAY) };
     let reply: Vec<String> = values.into_iter().map(text).collect();

@@ -108,7 +108,8 @@ impl Hall<'_> {
         let catalog = Catalog::new(stage.rig.shop.pg.clone(), prefix.clone());
         let sale = catalog.sale(event.id).await?.context("the hall is not there")?;
         let redis = Redis::connect(stage.rig.redis_url(), prefix, LINKS).await?;
-        let stats = super::bare_hold::connect(stage.rig.redis_url()).await?;
+        let stats = redis::Client::open(stage.rig.redis_url())?;
+        let stats = stats.get_multiplexed_async_connection().await?;
         Ok(Hall { redis, sale, stock, stats, taken: 0 })
     }
 

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use uuid::Uuid;
 
-use super::bare_hold::{Ask, Templates, connect};
+use super::bare_hold::{Ask, Templates};
 use super::stock::{Pair, Stock};
 
 /// Reads two bits and sets them if both were clear.
@@ -35,7 +35,8 @@ impl Scripts {
     /// # Errors
     /// If Redis or Postgres don't answer.
     pub async fn open(redis_url: &str, pg: &sqlx::PgPool, stock: &Stock) -> Result<Self> {
-        let mut connection = connect(redis_url).await?;
+        let client = redis::Client::open(redis_url)?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg(MINIMAL);
         let minimal = load.query_async(&mut connection).await?;

@@ -5,6 +5,7 @@ mod balance;
 mod chaos;
 mod conclude;
 mod doors;
+mod postman;
 pub mod shards;
 mod watch;
 
@@ -149,6 +150,7 @@ async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Resul
         opens: begun + breath + Duration::from_secs_f64(scenario.lead_s()),
         shard: playing.shards.shard,
         abroad: None,
+        has_mail: true,
     };
     let crowd = Crowd::gather(scenario, site).await?;
     let (pg, event) = (rig.shop.pg.clone(), rig.shop.event);
@@ -169,6 +171,7 @@ async fn on_stage(scenario: Scenario, playing: &Playing, rig: &mut Rig) -> Resul
     let watch = Arc::new(Watch::default());
     watch.replace(rig.processes().await);
     let mut beside = Beside::of(&crowd, &watch, playing);
+    beside.tasks.push(tokio::spawn(postman::work(crowd.clone(), pg.clone())));
     beside.tasks.push(tokio::spawn(doors::draw(crowd.clone(), draws, pg, event)));
     let mut came = with_chaos(&crowd, desk.as_ref(), rig, &watch, say).await?;
     let seen = watch.seen();

@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod library;
+mod origins;
 pub mod parts;
 mod shard;
 #[cfg(test)]
@@ -12,10 +13,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
 pub use self::arrivals::{Arrivals, Curve, Schedule};
 pub use self::library::LIBRARY;
+pub use self::origins::{Bots, Origin, People};
 pub use self::parts::{
     Chaos, Connections, Door, Fault, Machine, Payments, Thinking, Thresholds, Venue,
 };
@@ -56,6 +59,12 @@ pub struct Scenario {
     pub connections: Connections,
     /// How many of each kind come, as weights.
     pub personas: BTreeMap<Persona, f64>,
+    /// Where people come from; without the section each has an address of their own, and people
+    /// who come one after the other share a network.
+    pub people: Option<People>,
+    /// What bots have; without the section a ring of scalpers shares a network, and hoarders come
+    /// from where people come from.
+    pub bots: Option<Bots>,
     /// How long people take.
     #[serde(default)]
     pub thinking: Thinking,
@@ -144,10 +153,26 @@ impl Scenario {
         for [from, to] in [notice_s, choose_s, checkout_s, pay_s] {
             ensure!((0.0..=to).contains(&from) && to <= 600.0, "thinking: [from, to], 0 to 600 s");
         }
+        self.people.iter().try_for_each(|people| people.check(self.arrivals.visitors))?;
+        self.bots.iter().try_for_each(Bots::check)?;
         let needs_presale = self.personas.get(&Persona::Member).is_some_and(|weight| *weight > 0.0);
         let has_presale = self.waiting_room.as_ref().is_some_and(|door| door.presale.is_some());
         ensure!(has_presale || !needs_presale, "personas.member: there is no presale");
         Ok(())
+    }
+
+    /// Where the visitor with this number comes from, if the scenario says it.
+    pub fn origin(&self, persona: Persona, number: u64, rng: &mut SmallRng) -> Option<Origin> {
+        if persona.is_bot() {
+            return self.bots.map(|bots| bots.origin(number));
+        }
+        let weight = |of: fn(Persona) -> bool| -> f64 {
+            let kinds = self.personas.iter().filter(|(persona, _)| of(**persona));
+            kinds.map(|(_, weight)| weight).sum()
+        };
+        let people = weight(|persona| !persona.is_bot()) / weight(|_| true);
+        let people = people * self.arrivals.visitors as f64;
+        self.people.map(|home| home.origin(number, people, rng))
     }
 
     /// How long before the opening the run begins, in seconds.

@@ -191,8 +191,8 @@ pub enum Fault {
     RestartRedis,
     /// Postgres is killed and started again.
     RestartPostgres,
-    /// A sold ticket is moved to another order behind everybody's back, once all are gone: the
-    /// audit must find it.
+    /// A sold ticket is deleted behind everybody's back, once all are gone: the audit must find
+    /// it.
     CorruptTicket,
 }
 
@@ -226,6 +226,9 @@ pub struct Thresholds {
     pub turned_away_share: f64,
     /// Most tickets that bots may get, as a share of all, 0 to 1.
     pub bots_share: f64,
+    /// Most people (no bots) who may be kept out by what is meant for bots: turned away for good,
+    /// told to sign in and unable to, or blocked; as a share of all people, 0 to 1.
+    pub people_kept_out: f64,
 }
 
 impl Default for Thresholds {
@@ -237,6 +240,7 @@ impl Default for Thresholds {
             generator_late_p99_ms: 100.0,
             turned_away_share: 0.0,
             bots_share: 1.0,
+            people_kept_out: 1.0,
         }
     }
 }

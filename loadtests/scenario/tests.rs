@@ -1,3 +1,5 @@
+use rand::SeedableRng;
+
 use super::*;
 
 fn arrivals(curve: Curve, from_s: f64, until_s: f64) -> Arrivals {
@@ -152,5 +154,29 @@ fn what_makes_no_sense_is_refused() {
     assert!(refused("fan = ", "member = 1\nfan = ").contains("no presale"));
     assert!(refused("servers = 2", "servers = 0").contains("servers"));
     assert!(refused("lost = 0.02", "lost = 1.5").contains("payments"));
+    assert!(refused("homes_of = 2", "homes_of = 0").contains("homes_of"));
+    assert!(refused("networks = 4", "networks = 5000").contains("networks"));
     assert!(Scenario::find("no-such-thing").is_err());
+}
+
+#[test]
+fn a_storm_comes_from_the_networks_that_it_is_said_to_have() {
+    let storm = Scenario::find("bot-storm").unwrap();
+    let rng = &mut SmallRng::seed_from_u64(1);
+    let mut networks = |persona| {
+        let origins = 1..=storm.arrivals.visitors;
+        let mut found: Vec<[u8; 2]> = origins
+            .map(|number| storm.origin(persona, number, rng).unwrap())
+            .map(|[a, b, _]| [a, b])
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found.len()
+    };
+    assert_eq!(networks(Persona::Scalper), 20);
+    assert_eq!(networks(Persona::Hoarder), 20);
+    assert!(networks(Persona::Fan) > 4_000);
+    // Others have addresses by their number, as rings have.
+    let arena = Scenario::find("arena").unwrap();
+    assert_eq!(arena.origin(Persona::Fan, 1, rng), None);
 }

@@ -38,6 +38,8 @@ enum Came {
 pub struct Comparison {
     title: String,
     notes: Vec<String>,
+    /// Whether B has runs that did not pass, and A has none.
+    fails: bool,
     rows: Vec<Row>,
 }
 
@@ -105,20 +107,21 @@ pub fn compare(before: &[Summary], after: &[Summary]) -> Comparison {
     if scenarios().any(|name| Some(name) != scenarios().next()) {
         notes.push("these are different scenarios".to_owned());
     }
+    let failed = |runs: &[Summary]| runs.iter().filter(|run| !run.passed).count();
     for (side, runs) in [("A", before), ("B", after)] {
-        let failed = runs.iter().filter(|run| !run.passed).count();
+        let failed = failed(runs);
         if failed > 0 {
             notes.push(format!("{failed} of {} runs of {side} did not pass", runs.len()));
         }
     }
     let title = scenarios().next().unwrap_or_default().to_owned();
-    Comparison { title, notes, rows }
+    Comparison { title, notes, fails: failed(before) == 0 && failed(after) > 0, rows }
 }
 
 impl Comparison {
-    /// Whether anything got worse by more than it wobbles.
+    /// Whether anything got worse by more than it wobbles, or no longer passes.
     pub fn is_worse(&self) -> bool {
-        self.rows.iter().any(|row| row.came() == Came::Worse)
+        self.fails || self.rows.iter().any(|row| row.came() == Came::Worse)
     }
 }
 

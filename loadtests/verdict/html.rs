@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::bars::spans;
 use super::belief;
-use super::judge::AUDIT_PROBLEM;
+use super::judge::{AUDIT_PROBLEM, SOLD};
+use super::machine;
 use super::people;
 use super::plot::{Line, Plot};
 use super::summary::{Latency, Summary};
@@ -20,7 +21,7 @@ const RED: &str = "#c8453b";
 const GREY: &str = "#9aa5b1";
 const PURPLE: &str = "#7b5bb0";
 /// Colours of processes and steps, in turn.
-const COLORS: [&str; 7] = [BLUE, GREEN, ORANGE, PURPLE, RED, "#3aa6b9", GREY];
+pub const COLORS: [&str; 7] = [BLUE, GREEN, ORANGE, PURPLE, RED, "#3aa6b9", GREY];
 
 /// The whole page.
 pub fn page(summary: &Summary) -> String {
@@ -40,7 +41,7 @@ pub fn page(summary: &Summary) -> String {
         people::came(summary),
         people::fairness(summary),
         people::noes(summary),
-        machine(summary),
+        machine::section(summary),
         audit(summary),
     ];
     // On a phone a table that is too wide moves by itself, and not the whole page.
@@ -76,8 +77,9 @@ fn verdict(summary: &Summary) -> String {
             "The audit found violations: see the end of this report.".into()
         },
     );
+    let enough = summary.checks.iter().all(|check| check.held || check.what != SOLD);
     item(
-        summary.sold_out || summary.passed,
+        summary.sold_out || enough,
         format!(
             "{} of {} places were sold{}.",
             grouped(summary.sold),
@@ -149,7 +151,8 @@ fn marks(summary: &Summary) -> Vec<(f64, String)> {
     [(0.0, "opening".to_owned())].into_iter().chain(chaos).chain(sold).collect()
 }
 
-fn plot(summary: &Summary, unit: &'static str, lines: Vec<Line>) -> Plot {
+/// Lines over the run, with its moments.
+pub fn plot(summary: &Summary, unit: &'static str, lines: Vec<Line>) -> Plot {
     let (zero_s, marks) = (summary.opened_s, marks(summary));
     Plot { unit, zero_s, is_log: false, least_top: 1.0, lines, marks }
 }
@@ -271,73 +274,6 @@ fn cells(latency: &Latency) -> String {
     let Latency { count, p50_ms, p95_ms, p99_ms, max_ms } = *latency;
     let times = [p50_ms, p95_ms, p99_ms, max_ms].map(|ms| format!("<td>{}</td>", number(ms)));
     format!("<td>{}</td>{}", grouped(count), times.concat())
-}
-
-fn machine(summary: &Summary) -> String {
-    let series = &summary.series;
-    let lines = series.processes.iter().enumerate().map(|(at, name)| {
-        let cores = |sample: &super::summary::Sample| sample.cores.get(at).copied();
-        Line {
-            name: name.clone(),
-            color: COLORS[at % COLORS.len()],
-            values: series.spots.iter().map(cores).collect(),
-            filled: false,
-        }
-    });
-    let mut html = format!(
-        "<section><h2>Machine and settings</h2><figure><h3>Processor, in cores</h3>{}</figure>\
-         <div class=\"two\"><table><tr><th>Process</th><th>CPU seconds</th><th>cores</th>\
-         <th>ms per purchase</th></tr>",
-        plot(summary, "cores", lines.collect()).svg()
-    );
-    for row in &summary.cpu {
-        let _ = write!(
-            html,
-            "<tr><td>{}</td><td>{:.1}</td><td>{:.2}</td><td>{:.2}</td></tr>",
-            escape(&row.process),
-            row.seconds,
-            row.cores,
-            row.ms_per_purchase
-        );
-    }
-    html.push_str("</table><table>");
-    let mut row = |name: &str, value: String| {
-        let _ = write!(html, "<tr><td>{name}</td><td>{}</td></tr>", escape(&value));
-    };
-    let scenario = &summary.scenario;
-    if summary.is_elsewhere() {
-        row("servers", "a deployment's own, which can't be seen from here".to_owned());
-    } else {
-        row("cores, for everything", summary.cores.to_string());
-        row("server processes", scenario.servers.to_string());
-        row("Postgres", "fsync and synchronous_commit on".to_owned());
-    }
-    row("connections opened in all", grouped(summary.generator.connections_opened));
-    row("visitors over HTTP/2", format!("{:.0} %", scenario.connections.h2 * 100.0));
-    row(
-        "visitors with a connection of their own, at most",
-        grouped(scenario.connections.own.into()),
-    );
-    row("limits per address and session", if scenario.limits { "on" } else { "off" }.to_owned());
-    row("seed", scenario.seed.to_string());
-    row(
-        "outbox and mirror empty after",
-        summary.drain_s.map_or_else(|| "never".to_owned(), |s| format!("{s:.1} s")),
-    );
-    for chaos in &summary.chaos {
-        row(&escape(&chaos.what), format!("{:+} s, back after {:.1} s", chaos.at_s, chaos.took_s));
-    }
-    if let Some(cost) = &summary.cost {
-        let money = |value: f64| format!("{} {}", price(value), cost.currency);
-        row("price", format!("{}: {} {} per hour", cost.machine, cost.per_hour, cost.currency));
-        row("1,000 tickets, processor time used", money(cost.used_per_1000));
-        row("1,000 tickets, the machine for the run", money(cost.machine_per_1000));
-    }
-    html.push_str("</table></div>");
-    html.push_str(&people::generators(summary));
-    html.push_str("<details><summary>The scenario</summary><pre>");
-    html.push_str(&escape(&scenario.text));
-    html + "</pre></details></section>"
 }
 
 fn audit(summary: &Summary) -> String {

@@ -10,6 +10,9 @@ use super::tally::{Ending, Step};
 /// What is said of an audit that isn't clean.
 pub const AUDIT_PROBLEM: &str = "the audit found violations";
 
+/// The threshold of how much was sold.
+pub const SOLD: &str = "places sold";
+
 /// The scenario's thresholds, each with what was measured.
 pub fn checks(facts: &Facts) -> Vec<Check> {
     let (wanted, tally) = (&facts.scenario.thresholds, &facts.tally);
@@ -36,7 +39,7 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
     let sold = sold as f64 / f64::from(facts.capacity.max(1));
     check(
         sold >= wanted.sold_share,
-        "places sold".to_owned(),
+        SOLD.to_owned(),
         format!("at least {}", percent(wanted.sold_share)),
         percent(sold),
     );
@@ -66,6 +69,16 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
             percent(bots),
         );
     }
+    let (people, kept_out) = kept_out(facts);
+    let out = kept_out as f64 / people.max(1) as f64;
+    if wanted.people_kept_out < 1.0 {
+        check(
+            out <= wanted.people_kept_out,
+            "people kept out".to_owned(),
+            format!("at most {}", percent(wanted.people_kept_out)),
+            percent(out),
+        );
+    }
     let late = facts.worst_late().p99_ms;
     check(
         late <= wanted.generator_late_p99_ms,
@@ -74,6 +87,15 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
         format!("{late:.1} ms"),
     );
     checks
+}
+
+/// How many people came, and how many of them were kept out by what is meant for bots.
+fn kept_out(facts: &Facts) -> (usize, usize) {
+    let people = || facts.tally.fates.iter().filter(|fate| !fate.persona.is_bot());
+    let out = people().filter(|fate| {
+        matches!(fate.ending, Ending::TurnedAway | Ending::SignInNeeded | Ending::Blocked)
+    });
+    (people().count(), out.count())
 }
 
 /// Everything that keeps the run from passing: what must always hold first.

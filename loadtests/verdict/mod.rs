@@ -6,6 +6,7 @@ pub mod compare;
 mod fairness;
 pub mod html;
 mod judge;
+mod machine;
 mod people;
 mod plot;
 pub mod report;

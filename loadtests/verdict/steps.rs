@@ -12,6 +12,10 @@ pub enum Step {
     Challenge,
     /// `POST …/waiting-room/join`.
     Join,
+    /// `POST /v1/sign-in`.
+    SignIn,
+    /// `POST /v1/sign-in/confirm`.
+    Confirm,
     /// `GET …/waiting-room/place`.
     Poll,
     /// `POST …/waiting-room/pass`.
@@ -34,10 +38,12 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Session,
         Self::Challenge,
         Self::Join,
+        Self::SignIn,
+        Self::Confirm,
         Self::Poll,
         Self::Pass,
         Self::Look,
@@ -55,6 +61,8 @@ impl Step {
             Self::Session => "session",
             Self::Challenge => "challenge",
             Self::Join => "join",
+            Self::SignIn => "sign in",
+            Self::Confirm => "code",
             Self::Poll => "poll",
             Self::Pass => "pass",
             Self::Look => "look",
@@ -73,6 +81,8 @@ impl Step {
             Self::Session => "opens the page for the first time and is known from then on",
             Self::Challenge => "asks for the small task that keeps bots busy",
             Self::Join => "joins the waiting room",
+            Self::SignIn => "asks for a code by mail, because they were told to sign in",
+            Self::Confirm => "types the code that was mailed",
             Self::Poll => "asks whether it is their turn, as often as they were told to",
             Self::Pass => "takes the turn and is let in",
             Self::Look => "looks at what is free",
@@ -98,6 +108,8 @@ pub enum Ending {
     SoldOutInLine,
     /// In line until the end.
     StillInLine,
+    /// Was told to sign in, and did not: for want of a mailbox.
+    SignInNeeded,
     /// The line was closed.
     LineClosed,
     /// Left the line, on purpose.
@@ -132,6 +144,7 @@ impl Ending {
             Self::SoldOut => "found nothing left",
             Self::SoldOutInLine => "left the line: sold out",
             Self::StillInLine => "in line until the end",
+            Self::SignInNeeded => "told to sign in, and did not",
             Self::LineClosed => "the line was closed",
             Self::LeftLine => "left the line on purpose",
             Self::MissedTurn => "missed the turn",

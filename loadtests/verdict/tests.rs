@@ -115,6 +115,10 @@ fn each_fault_keeps_it_from_passing() {
         facts.scenario.thresholds.latency.insert(Step::Pay, limits);
     };
     let bots = |facts: &mut Facts| facts.scenario.thresholds.bots_share = 0.2;
+    let kept_out = |facts: &mut Facts| {
+        facts.scenario.thresholds.people_kept_out = 0.5;
+        facts.tally.fates.iter_mut().for_each(|fate| fate.ending = Ending::SignInNeeded);
+    };
     let faults = [
         ("drawer", drawer(|drawer| drawer.agree = false)),
         ("drawer", drawer(|drawer| drawer.redis.held = 1)),
@@ -131,6 +135,7 @@ fn each_fault_keeps_it_from_passing() {
         ("hold p99: 120.", with(tight)),
         ("never asked", with(never_asked)),
         ("bots got: 33.33 %", with(bots)),
+        ("people kept out: 100.00 %", with(kept_out)),
         (
             "places sold: 66",
             with(|facts| {
@@ -161,6 +166,10 @@ fn a_change_within_the_noise_is_none() {
     let worse = compare(&[run(100.0, 2.0)], &[run(85.0, 2.0)]);
     assert!(worse.is_worse(), "{worse}");
     assert!(worse.to_string().contains("WORSE"));
+    // However fast it was.
+    let failed = Summary { passed: false, ..run(100.0, 20.0) };
+    assert!(compare(&[run(100.0, 20.0)], std::slice::from_ref(&failed)).is_worse());
+    assert!(!compare(std::slice::from_ref(&failed), std::slice::from_ref(&failed)).is_worse());
     // Several runs of a side say better what is noise.
     let wide = [run(100.0, 0.0), run(70.0, 0.0), run(90.0, 0.0)];
     assert!(!compare(&wide, &[run(80.0, 0.0)]).is_worse());

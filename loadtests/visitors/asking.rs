@@ -29,7 +29,7 @@ const AGAIN: [StatusCode; 4] = [
 
 /// Noes that belong to a sale. Everything else that isn't a success is a mistake, of the servers
 /// or of this program.
-const REFUSALS: [&str; 18] = [
+const REFUSALS: [&str; 20] = [
     "places_taken",
     "none_left",
     "orphan_seat",
@@ -48,6 +48,8 @@ const REFUSALS: [&str; 18] = [
     "cooldown",
     "blocked",
     "checkout_mismatch",
+    "sign_in_needed",
+    "sign_in_code",
 ];
 
 /// Whoever gets one of these stops: the visit has ended so.
@@ -59,6 +61,14 @@ pub enum Reply {
     Yes(Answer),
     /// A refusal, which may name an equivalent.
     No(ProblemBody),
+}
+
+/// Who asks, in headers.
+pub struct Named {
+    /// To a deployment at which a rehearsal is on.
+    pub played: Option<String>,
+    /// By a proxy.
+    pub forwarded: Option<String>,
 }
 
 impl Visitor {
@@ -141,6 +151,19 @@ impl Visitor {
         }
     }
 
+    /// How servers are told who asks, where the connection doesn't tell it: only loopback has an
+    /// address for everybody, and a deployment has its own proxies.
+    pub(super) fn named(&self, is_proxied: bool) -> Named {
+        let (abroad, here) = (self.crowd.abroad.as_ref(), self.crowd.is_on_loopback);
+        let [a, b, c] = self.origin;
+        // The network of who is named is that of their neighbours, whose connections say it.
+        let first = if here && abroad.is_none() { 127 } else { 10 };
+        let client = format!("{first}.{a}.{b}.{c}");
+        let played = abroad.map(|abroad| format!("{} {client}", abroad.tag));
+        let is_named = (is_proxied || !here) && abroad.is_none();
+        Named { played, forwarded: is_named.then_some(client) }
+    }
+
     /// One exchange, however this visitor reaches the servers.
     async fn exchange(
         &mut self,
@@ -149,21 +172,14 @@ impl Visitor {
         ask: Ask<'_>,
     ) -> Result<Answer, WireError> {
         let crowd = self.crowd.clone();
-        let played = crowd.abroad.as_ref().map(|abroad| {
-            let [a, b, c] = self.persona.played_address(self.number);
-            format!("{} 10.{a}.{b}.{c}", abroad.tag)
-        });
+        let is_proxied = matches!(self.reach, Reach::Shared | Reach::Multiplexed);
+        let Named { played, forwarded } = self.named(is_proxied);
         let ask = Ask { played: played.as_deref(), ..ask };
         if let Some(elsewhere) = to {
             return elsewhere.ask(path, ask).await;
         }
         let from = self.address();
-        let [a, b, c] = self.persona.address(self.number);
-        let client = format!("10.{a}.{b}.{c}");
-        // Only loopback has an address for everybody; a deployment has its own proxies.
-        let is_proxied = matches!(self.reach, Reach::Shared | Reach::Multiplexed);
-        let named = (is_proxied || !crowd.is_on_loopback) && crowd.abroad.is_none();
-        let ask = Ask { forwarded: named.then_some(&*client), ..ask };
+        let ask = Ask { forwarded: forwarded.as_deref(), ..ask };
         let server = |at: u64| {
             let count = crowd.servers.len();
             let at = usize::try_from(at).unwrap_or(0) % count;

@@ -4,9 +4,11 @@
 mod asking;
 mod bodies;
 mod clock;
+pub mod letters;
 mod paying;
 pub mod persona;
 mod shopping;
+mod signing_in;
 mod visitor;
 mod waiting;
 mod wish;
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::clock::Gone;
+use self::letters::{Letter, Letters};
 use self::persona::Mix;
 use self::visitor::SPOTS;
 pub use self::visitor::Spot;
@@ -55,6 +58,8 @@ pub struct Site {
     pub shard: Shard,
     /// Set in a rehearsal at a deployment.
     pub abroad: Option<Abroad>,
+    /// Whether somebody brings the visitors the codes that they are mailed.
+    pub has_mail: bool,
 }
 
 /// What all visitors share.
@@ -85,8 +90,11 @@ pub struct Crowd {
     pub shard: Shard,
     /// Whether the servers are on this machine.
     pub is_on_loopback: bool,
+    /// Who waits for a mail; none if nobody brings any.
+    pub letters: Option<Letters>,
     mix: Mix,
     own_taken: AtomicU32,
+    bot_mailboxes_taken: AtomicU32,
     spots: [AtomicI64; SPOTS],
     over: watch::Sender<bool>,
 }
@@ -148,7 +156,7 @@ impl Crowd {
     /// # Errors
     /// If the servers don't answer as they should.
     pub async fn gather(scenario: Scenario, site: Site) -> Result<Arc<Self>> {
-        let Site { servers, sandbox, begun, opens, shard, abroad } = site;
+        let Site { servers, sandbox, begun, opens, shard, abroad, has_mail } = site;
         let open = Arc::new(Open::default());
         let shared = u32::try_from(scenario.connections.shared)?;
         let shared = usize::try_from(shard.share(shared).max(1))?;
@@ -182,6 +190,8 @@ impl Crowd {
             is_on_loopback,
             tallies: Tallies::default(),
             own_taken: AtomicU32::new(0),
+            bot_mailboxes_taken: AtomicU32::new(0),
+            letters: has_mail.then(Letters::default),
             spots: Default::default(),
             over: watch::Sender::new(false),
             scenario,
@@ -201,6 +211,13 @@ impl Crowd {
             return url.find(REHEARSED_PAYMENT).map(|at| &url[at..]);
         }
         url.strip_prefix(&*self.sandbox_url)
+    }
+
+    /// Hands a mail to the visitor who waits for it.
+    pub fn deliver(&self, letter: Letter) {
+        if let Some(letters) = &self.letters {
+            letters.deliver(letter);
+        }
     }
 
     /// How many are there.

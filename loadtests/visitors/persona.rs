@@ -23,7 +23,7 @@ pub enum Persona {
     SlowPayer,
     /// The first card is declined.
     DeclinedCard,
-    /// Clicks everything twice and reloads the waiting room.
+    /// Clicks twice to hold and to check out, and reloads the waiting room.
     DoubleClicker,
     /// On a phone that loses its connection in the middle of everything.
     LostPhone,

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use rand::Rng;
 use tokio::time::sleep;
 
-use super::asking::{Onward, Reply};
+use super::asking::{Named, Onward, Reply};
 use super::bodies::{HeldBody, OrderBody};
 use super::persona::Persona;
 use super::visitor::{Spot, Visitor};
@@ -152,6 +152,7 @@ impl Visitor {
                 ("account_limit", _) => return Err(Ending::LimitReached),
                 ("pass_invalid", _) => return Err(Ending::PassOver),
                 ("not_on_sale", _) => return Err(Ending::Refused),
+                ("sign_in_needed", _) => return Err(Ending::SignInNeeded),
                 (_, Some(equivalent)) => return Ok(Some(equivalent)),
                 _ => return Ok(None),
             },
@@ -183,10 +184,31 @@ impl Visitor {
         let server = &crowd.servers[self.number as usize % crowd.servers.len()];
         self.own = None;
         // Not even whether it was sent is known to who is offline.
-        let _ = server.ask_and_hang_up(self.address(), path, ask()).await;
+        let Named { played, forwarded } = self.named(false);
+        let ask = Ask { played: played.as_deref(), forwarded: forwarded.as_deref(), ..ask() };
+        let _ = server.ask_and_hang_up(self.address(), path, ask).await;
         let offline = self.rng.random_range(OFFLINE[0]..OFFLINE[1]);
         sleep(Duration::from_secs_f64(offline)).await;
         self.due = Instant::now();
+    }
+
+    /// The same click on the checkout again is no second order.
+    async fn click_again<'a>(
+        &mut self,
+        order: &OrderBody,
+        path: &str,
+        ask: impl Fn() -> Ask<'a>,
+    ) -> Onward<()> {
+        if self.persona != Persona::DoubleClicker {
+            return Ok(());
+        }
+        if let Reply::Yes(again) = self.ask(Step::Checkout, path, ask).await? {
+            let again: OrderBody = self.parse(Step::Checkout, &again.body)?;
+            if again.id != order.id {
+                return Err(self.mistake(Step::Checkout, "two effects", "one hold, two orders"));
+            }
+        }
+        Ok(())
     }
 
     async fn leave(&mut self, hold: &str, leaving: Leaving) -> Ending {
@@ -211,8 +233,8 @@ impl Visitor {
         tries: &mut Tries,
     ) -> Onward<Option<(OrderBody, usize)>> {
         let (mut hold, mut places) = (hold, places);
-        let (number, equivalent) = (self.number, wishes.accept_equivalent);
-        let address = format!("\"email\":\"visitor-{number}@load.example\"");
+        let equivalent = wishes.accept_equivalent;
+        let address = format!("\"email\":\"{}\"", self.email());
         let body = format!("{{{address},\"accept_equivalent\":{equivalent}}}");
         let session = self.session.clone();
         loop {
@@ -227,6 +249,7 @@ impl Visitor {
             let refusal = match self.ask(Step::Checkout, &path, ask).await? {
                 Reply::Yes(answer) => {
                     let order: OrderBody = self.parse(Step::Checkout, &answer.body)?;
+                    self.click_again(&order, &path, ask).await?;
                     return Ok(Some((order, places)));
                 }
                 Reply::No(refusal) => refusal,

@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 use super::Crowd;
 use super::asking::Onward;
 use super::persona::Persona;
+use crate::scenario::Origin;
 use crate::verdict::tally::{Ending, Fate, Tally};
 use crate::wire::Connection;
 
@@ -63,12 +64,16 @@ pub struct Visitor {
     pub number: u64,
     /// Of which kind.
     pub persona: Persona,
+    /// Where they come from.
+    pub(super) origin: Origin,
     /// When the next request is intended: latencies count from here.
     pub due: Instant,
     /// When they were to come.
     pub(super) intended: Instant,
     pub(super) stage: Stage,
     pub(super) session: Option<HeaderValue>,
+    /// Whether the session is that of an account.
+    pub(super) signed_in: bool,
     pub(super) token: String,
     pub(super) pass: Option<Box<str>>,
     pub(super) own: Option<Connection>,
@@ -124,15 +129,22 @@ impl Visitor {
         } else {
             Reach::Shared
         };
+        // Drawn only where it is asked for as well.
+        let origin = scenario.origin(persona, number, &mut rng).unwrap_or_else(|| {
+            let is_abroad = crowd.abroad.is_some();
+            if is_abroad { persona.played_address(number) } else { persona.address(number) }
+        });
         crowd.spots[Spot::Outside as usize].fetch_add(1, Ordering::Relaxed);
         Self {
             crowd: crowd.clone(),
             number,
             persona,
+            origin,
             due: intended,
             intended,
             stage: Stage::Arriving,
             session: None,
+            signed_in: false,
             token: String::new(),
             pass: None,
             own: None,
@@ -156,7 +168,7 @@ impl Visitor {
 
     /// Their address on loopback.
     pub(super) fn address(&self) -> Ipv4Addr {
-        let [a, b, c] = self.persona.address(self.number);
+        let [a, b, c] = self.origin;
         Ipv4Addr::new(127, a, b, c)
     }
 

@@ -36,10 +36,14 @@ impl Visitor {
         let Reply::Yes(answer) = self.ask(Step::Session, "/v1/sessions", ask).await? else {
             return Err(Ending::Failed);
         };
-        let body: SessionBody<'_> = self.parse(Step::Session, &answer.body)?;
+        self.take_session(Step::Session, &answer.body)
+    }
+
+    /// Goes on with the session of an answer.
+    pub(super) fn take_session(&mut self, step: Step, body: &[u8]) -> Onward<()> {
+        let body: SessionBody<'_> = self.parse(step, body)?;
         let session = HeaderValue::try_from(format!("Bearer {}", body.token));
-        let session =
-            session.map_err(|error| self.mistake(Step::Session, "token", &error.to_string()))?;
+        let session = session.map_err(|error| self.mistake(step, "token", &error.to_string()))?;
         self.session = Some(session);
         Ok(())
     }
@@ -57,7 +61,10 @@ impl Visitor {
 
     async fn try_to_join(&mut self) -> Onward<bool> {
         let proof = match &self.crowd.scenario.waiting_room {
-            Some(door) if door.proof_hashes > 0 => Some(self.prove(door.proof_hashes).await?),
+            // A code by mail takes the place of the proof.
+            Some(door) if door.proof_hashes > 0 && !self.signed_in => {
+                Some(self.prove(door.proof_hashes).await?)
+            }
             _ => None,
         };
         let mut body = serde_json::Map::new();
@@ -72,7 +79,10 @@ impl Visitor {
         let answer = match self.ask(Step::Join, &path, ask).await? {
             Reply::Yes(answer) => answer,
             Reply::No(refusal) if refusal.code == "proof_spent" => return Ok(false),
-            Reply::No(_) => return Err(Ending::LineClosed),
+            Reply::No(refusal) if refusal.code == "sign_in_needed" && !self.signed_in => {
+                return self.sign_in().await.map(|()| false);
+            }
+            Reply::No(refusal) => return Err(shut_out(&refusal.code)),
         };
         let joined: JoinBody = self.parse(Step::Join, &answer.body)?;
         self.token = joined.token;
@@ -156,8 +166,9 @@ impl Visitor {
         let body = serde_json::json!({ "token": before }).to_string();
         let (path, session) = (format!("{}/join", self.crowd.room_path), self.session.clone());
         let ask = || Ask { body: Some(body.clone()), session: session.as_ref(), ..Ask::default() };
-        let Reply::Yes(answer) = self.ask(Step::Join, &path, ask).await? else {
-            return Err(Ending::LineClosed);
+        let answer = match self.ask(Step::Join, &path, ask).await? {
+            Reply::Yes(answer) => answer,
+            Reply::No(refusal) => return Err(shut_out(&refusal.code)),
         };
         let joined: JoinBody = self.parse(Step::Join, &answer.body)?;
         if joined.token != self.token && self.crowd.since_opening(Instant::now()) < 0.0 {
@@ -206,4 +217,9 @@ impl Visitor {
         // Whether it is heard changes nothing for who leaves.
         let _ = self.ask(Step::GiveUp, &path, ask).await;
     }
+}
+
+/// How a visit ends that is refused at the door.
+fn shut_out(code: &str) -> Ending {
+    if code == "sign_in_needed" { Ending::SignInNeeded } else { Ending::LineClosed }
 }

@@ -138,6 +138,10 @@ impl Wishes {
             snapshot.levels[*level] >= places && !shop.levels[*level].seats.is_empty()
         };
         if !has(&self.level) {
+            // Who is picky goes to no other level.
+            if self.persona == Persona::Picky {
+                return None;
+            }
             let others: Vec<usize> = (0..shop.levels.len()).filter(has).collect();
             self.level = *others.choose(&mut self.rng)?;
         }
@@ -283,6 +287,17 @@ mod tests {
         let snapshot = free(&shop, 2, &[0, 2, 4, 16], 5);
         let body = body(buyer(Taste::Chart, 2).wish(&shop, &snapshot, 0));
         assert!(body.contains("\"best\":2"), "no neighbours are left: {body}");
+    }
+
+    #[test]
+    fn who_is_picky_goes_to_no_other_level() {
+        let shop = small();
+        let picky = || Wishes { persona: Persona::Picky, ..buyer(Taste::Chart, 2) };
+        let good = free(&shop, 1, &[1, 2, 16, 17], 5);
+        assert!(body(picky().wish(&shop, &good, 0)).contains("\"places\":[1,2]"));
+        let other = free(&shop, 2, &[0, 16, 17], 5);
+        assert_eq!(picky().wish(&shop, &other, HUMBLE_AFTER), None);
+        assert!(buyer(Taste::Chart, 2).wish(&shop, &other, 0).is_some());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use super::{code, proven_email, store};
 use crate::app::App;
 use crate::catalog::Listing;
 use crate::http::extract::{Body, Buyer, Path};
+use crate::http::json::Json;
 use crate::http::limits::{self, Client, SharedLimit};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, OfferId};

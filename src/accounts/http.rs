@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use super::store;
 use super::token::TOKEN_S;
 use crate::app::App;
 use crate::http::extract::{Body, Path, SignedIn, bearer};
+use crate::http::json::Json;
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, SessionId};

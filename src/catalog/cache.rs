@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use futures::future::BoxFuture;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::Listing;
 use super::store::{self, EpochRow};
@@ -81,12 +82,18 @@ impl Catalog {
     /// # Errors
     /// If Postgres fails.
     pub async fn find(&self, name: &str) -> sqlx::Result<Option<Arc<Sale>>> {
-        if let Ok(id) = name.parse() {
-            return self.sale(id).await;
+        // Not by the id's own reading, which would find out what is wrong with a slug.
+        if let Ok(id) = Uuid::try_parse(name) {
+            return self.sale(EventId(id)).await;
         }
         if let Some(id) = self.slugs.get(name).map(|id| *id) {
             return self.sale(id).await;
         }
+        // Boxed: whoever asks would have the room for it, and hardly anybody needs it.
+        Box::pin(self.find_anew(name)).await
+    }
+
+    async fn find_anew(&self, name: &str) -> sqlx::Result<Option<Arc<Sale>>> {
         // Postgres refuses to be asked for a text with NUL, which no slug has.
         if name.contains('\0') {
             return Ok(None);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -19,6 +18,7 @@ use super::{BuyerTerms, EventStatus, Listing, PUBLIC, UnitPrice, Venue};
 use crate::app::App;
 use crate::holds::http::cached;
 use crate::http::extract::{Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OfferId};
 

@@ -233,7 +233,7 @@ impl Listing {
     pub fn label(&self, place: &Place) -> String {
         let section = self.section(place.section).map_or("", |section| section.name.as_str());
         match (&place.row, &place.seat) {
-            (Some(row), Some(seat)) => format!("{section}, row {row}, seat {seat}"),
+            (Some(row), Some(seat)) => [section, ", row ", row, ", seat ", seat].concat(),
             _ => section.to_owned(),
         }
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::CheckoutRequest;
 use crate::app::App;
 use crate::http::extract::{Body, IdempotencyKey, Path, Session};
+use crate::http::json::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::HoldId;
 use crate::orders::http::OrderView;

@@ -201,6 +201,7 @@ fn claim_job(
         accept_equivalent: wanted.request.accept_equivalent,
         pay_seconds: sale.listing.event.pay_seconds,
         details: said,
+        traces: prices.traces,
         attempt,
         provider: gateway.name(),
         reference: gateway.reference_of(attempt),

@@ -14,11 +14,13 @@ use crate::accounts::email::Email;
 use crate::catalog::BuyerTerms;
 use crate::db::batch::{Commit, Job, answered};
 use crate::db::kept::Kept;
-use crate::holds::record::{HeldPlace, Line, Step};
+use crate::holds::record::{HeldPlace, Line, Step, numbers};
 use crate::holds::redis::MirrorEntry;
 use crate::ids::{AccountId, AttemptId, EventId, HoldId, OrderId};
-use crate::orders::mirror::{Mirror, Note};
+use crate::orders::mirror::{Follower, Mirror, Note};
+use crate::orders::recent::{Known, Recent};
 use crate::orders::{Order, OrderStatus};
+use crate::suspicion::Traces;
 
 /// How often a claim whose outcome isn't known is asked again, and the first pause between.
 const TRIES: u32 = 4;
@@ -57,6 +59,8 @@ pub struct ClaimJob {
     pub pay_seconds: i32,
     /// Name and locale.
     pub details: serde_json::Value,
+    /// What the hold was made with.
+    pub traces: Traces,
     /// The payment attempt.
     pub attempt: AttemptId,
     /// Its provider.
@@ -92,8 +96,6 @@ impl ClaimJob {
     /// The order that this becomes, claimed then.
     #[must_use]
     pub fn order(&self, then: Timestamp) -> Order {
-        let mut places: Vec<i32> = self.places.iter().map(|held| held.place).collect();
-        places.sort_unstable();
         Order {
             id: self.id.order(),
             event: self.event,
@@ -102,7 +104,7 @@ impl ClaimJob {
             email: Some(self.email.to_string()),
             currency: self.currency,
             total: self.total,
-            places,
+            places: numbers(&self.places),
             lines: self.lines.clone(),
             digest: self.digest.to_vec(),
             accept_equivalent: self.accept_equivalent,
@@ -129,6 +131,8 @@ pub struct Claimer {
     pub pg: Kept,
     /// Told of what was claimed.
     pub mirror: Arc<Mirror>,
+    /// Remembers it.
+    pub recent: Arc<Recent>,
 }
 
 impl Commit for Claimer {
@@ -190,7 +194,7 @@ impl Claimer {
                       missed AS "missed!", mirror_id,
                       claimed_at AS "claimed_at!: SqlTimestamp"
                FROM claim_orders($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-                                 $15, $16, $17, $18, $19, $20)
+                                 $15, $16, $17, $18, $19, $20, $21, $22)
                ORDER BY position_in_batch"#,
             &columns.id,
             &columns.event,
@@ -210,6 +214,8 @@ impl Claimer {
             &columns.attempt,
             &columns.provider,
             &columns.reference as &[Option<String>],
+            &columns.from,
+            &columns.to,
             &columns.place_of,
             &columns.place,
         )
@@ -232,7 +238,9 @@ impl Claimer {
             };
             if matches!(outcome, Claimed::Claimed(_)) {
                 note.mirror_id = row.mirror_id;
-                note.entries.push((job.event, entry(job)));
+                let follower = Follower { event: job.event, epoch: job.epoch, entry: entry(job) };
+                self.recent.note(Known { follower: follower.clone(), traces: job.traces });
+                note.followers.push(follower);
             }
             outcomes.push(outcome);
         }
@@ -272,7 +280,11 @@ struct Columns {
     attempt: Vec<Uuid>,
     provider: Vec<String>,
     reference: Vec<Option<String>>,
+    /// Where the order's places begin and end in `place`.
+    from: Vec<i32>,
+    to: Vec<i32>,
     place_of: Vec<i32>,
+    /// Of each order in their order.
     place: Vec<i32>,
 }
 
@@ -299,10 +311,13 @@ impl Columns {
             columns.attempt.push(job.attempt.0);
             columns.provider.push(job.provider.to_owned());
             columns.reference.push(job.reference.clone());
-            for held in &job.places {
-                columns.place_of.push(position);
-                columns.place.push(held.place);
-            }
+            let places = numbers(&job.places);
+            // A batch is far from as many.
+            let end = |columns: &Self| i32::try_from(columns.place.len()).unwrap_or(i32::MAX);
+            columns.from.push(end(&columns) + 1);
+            columns.place_of.extend(places.iter().map(|_| position));
+            columns.place.extend(places);
+            columns.to.push(end(&columns));
         }
         columns
     }

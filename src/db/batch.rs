@@ -2,7 +2,8 @@
 //!
 //! A commit costs almost the same whether it carries one order or thirty. With little to do a
 //! batch is one order and nobody waits for company; under load batches grow by themselves, and as
-//! there is a pause after each that had company, as long as it took, they grow to twice as much.
+//! there is a pause after each that had company, twice as long as it took, they grow to three times
+//! as much.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
@@ -32,7 +33,10 @@ pub trait Commit: Send + Sync + 'static {
 /// How long a commit may take, its connection included. After it the commit may still happen.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
-/// The longest pause between two batches.
+/// The pause after a batch that had company: so many times as long as it took, but no shorter and
+/// no longer than this.
+const PAUSES: u32 = 2;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// A commit's answer, or an error once it has taken too long: behind a commit that waits for ever
@@ -140,7 +144,8 @@ async fn collect<C: Commit>(
             drop(answer.send(outcome));
         }
         if company && later.is_empty() && queue.len() < most {
-            tokio::time::sleep(started.elapsed().min(LONGEST_PAUSE)).await;
+            let pause = started.elapsed() * PAUSES;
+            tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
         }
     }
 }

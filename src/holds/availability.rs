@@ -261,7 +261,7 @@ async fn ask(
 ) -> Result<Option<Arc<Snapshot>>, Problem> {
     let keys = &sale.keys;
     let blocked = keys.blocked(PUBLIC);
-    let keys = [&*keys.head, &keys.taken, &blocked, &keys.kills, &keys.counts];
+    let keys = [&*keys.head, &keys.taken, &blocked, &keys.kills, &keys.counts, &keys.holds];
     let mut args = Args::new(sale);
     let known = known.filter(|known| known.epoch == sale.epoch);
     args.push(known.as_ref().map(|known| known.seq.to_string()).unwrap_or_default());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
@@ -23,6 +22,7 @@ use crate::catalog::{Listing, UnitPrice};
 use crate::faults;
 use crate::http::examples;
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query, Session};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
 use crate::suspicion::{self, Lasting, Reason, Traces};
@@ -315,7 +315,7 @@ pub async fn hold_with(
     terms: Terms,
 ) -> Result<(StatusCode, Json<HoldView>), Problem> {
     let Terms { pass, traces, lasting } = terms;
-    let digest = hex::encode(super::digest(wish));
+    let digest = super::digest_text(wish);
     let accessible = pass.is_some_and(|pass| passes::is_accessible(app, &pass));
     if accessible && !super::plan::is_accessible(&sale.listing, wish) {
         return Err(Problem::field("/lines", "your lane is for accessible seats: choose one"));

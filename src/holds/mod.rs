@@ -7,11 +7,13 @@
 pub mod asks;
 pub mod availability;
 pub mod http;
+pub mod near;
 pub mod plan;
 pub mod rebuild;
 pub mod record;
 pub mod redis;
 pub mod retype;
+pub mod text;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -63,6 +65,15 @@ pub fn digest(request: &impl serde::Serialize) -> [u8; 16] {
     let mut digest = [0; 16];
     digest.copy_from_slice(&Sha256::digest(&bytes)[..16]);
     digest
+}
+
+/// The same in hex, as the record has it.
+#[must_use]
+pub fn digest_text(request: &impl serde::Serialize) -> String {
+    let mut text = [0; 32];
+    // Exactly as much room as it takes.
+    let _ = hex::encode_to_slice(digest(request), &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 #[cfg(test)]

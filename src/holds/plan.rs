@@ -1,16 +1,17 @@
 //! From a buyer's wish to the script's arguments.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::record::{HeldPlace, OfferPrices, PriceSnapshot};
+use super::near::Near;
+use super::record::{HeldPlace, OfferPrices, PriceSnapshot, numbers};
+use super::text::{push_number, push_places};
 use super::{MAX_LINES, MAX_PLACES};
 use crate::access::grant::Grant;
-use crate::catalog::{Class, Listing, Offer, Promo};
+use crate::catalog::{Class, Listing, Offer, Promo, Stretch};
 use crate::ids::OfferId;
 use crate::suspicion::{Lasting, Traces};
 
@@ -114,6 +115,8 @@ pub struct Plan {
     pub lasting: Lasting,
     /// One for each line of the wish.
     pub lines: Vec<PlanLine>,
+    /// If it is for chosen places that are close together.
+    pub near: Option<Near>,
 }
 
 /// A resolved line: what the script is told.
@@ -178,8 +181,9 @@ impl Plan {
             },
             lasting: Lasting::Full,
             lines: Vec::with_capacity(wish.lines.len()),
+            near: None,
         };
-        let mut chosen = HashSet::new();
+        let mut chosen = Vec::new();
         let mut per_offer: Vec<(&Offer, usize)> = Vec::new();
         for (at, line) in wish.lines.iter().enumerate() {
             let offer = usable_offer(listing, wish, line, at, now)?;
@@ -187,7 +191,7 @@ impl Plan {
                 return Err(invalid("/lines", "offers of different channels can't be mixed"));
             }
             plan.channel = offer.channel;
-            let resolved = resolve(listing, offer, line, at, &mut chosen)?;
+            let resolved = resolve(listing, offer, (wish, line, at), &mut chosen)?;
             match per_offer.iter_mut().find(|(known, _)| known.number == offer.number) {
                 Some((_, count)) => *count += resolved.count,
                 None => per_offer.push((offer, resolved.count)),
@@ -205,7 +209,27 @@ impl Plan {
             plan.prices.offers.push(prices);
         }
         plan.prices.channel = plan.channel;
+        plan.near = plan.near(listing, wish);
         Ok(plan)
+    }
+
+    /// Promo codes and tiers are counted the long way.
+    fn near(&self, listing: &Listing, wish: &Wish) -> Option<Near> {
+        let ([line], [PlanLine { offer, tiers, .. }]) = (&*wish.lines, &*self.lines) else {
+            return None;
+        };
+        if self.promo.is_some() || !tiers.is_empty() {
+            return None;
+        }
+        let mut numbers = line.places.clone()?;
+        numbers.sort_unstable();
+        let stretch = listing.place(*numbers.first()?)?.stretch;
+        let held = |number: i32| {
+            let place = listing.place(number).filter(|place| place.stretch == stretch)?;
+            Some(HeldPlace { place: place.number, stretch, offer: *offer, tier: 0 })
+        };
+        let places = numbers.into_iter().map(held).collect::<Option<Vec<_>>>()?;
+        Near::of(listing.stretch(stretch)?, places, listing.event.orphan_rule)
     }
 }
 
@@ -220,17 +244,15 @@ impl Plan {
         let lines = places.chunk_by(|a, b| a.stretch == b.stretch && a.offer == b.offer);
         let lines = lines.map(|group| {
             let stretch = listing.stretch(group[0].stretch)?;
-            let mut numbers: Vec<i32> = group.iter().map(|held| held.place).collect();
-            numbers.sort_unstable();
             // Units of an area are all alike: any of them will do, and bitmaps of areas are
             // too long to be looked at place by place.
             let area = stretch.class == Class::Area;
             let what = if area {
                 format!("{0}-{0}", group[0].stretch)
             } else {
-                let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-                let (first, length) = (stretch.first, stretch.length);
-                format!("{}:{first}:{length}:0:{};", group[0].stretch, numbers.join("."))
+                let mut what = String::new();
+                push_chosen(&mut what, (group[0].stretch, stretch), false, &numbers(group));
+                what
             };
             Some(PlanLine {
                 kind: if area { "a" } else { "p" },
@@ -243,7 +265,8 @@ impl Plan {
         let lines = lines.collect::<Option<Vec<_>>>()?;
         let channel = prices.channel;
         let lasting = Lasting::Full;
-        Some(Self { channel, promo: None, accept_equivalent: false, prices, lasting, lines })
+        let (promo, near) = (None, None);
+        Some(Self { channel, promo, accept_equivalent: false, prices, lasting, lines, near })
     }
 
     /// Places as good as these, at the prices that their hold locked.
@@ -272,7 +295,8 @@ impl Plan {
         let channel = prices.channel;
         let promo = promo.map(|number| (number, None));
         let lasting = Lasting::Full;
-        Some(Self { channel, promo, accept_equivalent: false, prices, lasting, lines })
+        let near = None;
+        Some(Self { channel, promo, accept_equivalent: false, prices, lasting, lines, near })
     }
 }
 
@@ -352,9 +376,8 @@ pub(super) fn check_count(offer: &Offer, count: usize) -> Result<(), Flaw> {
 fn resolve(
     listing: &Listing,
     offer: &Offer,
-    line: &WishLine,
-    at: usize,
-    chosen: &mut HashSet<i32>,
+    (wish, line, at): (&Wish, &WishLine, usize),
+    chosen: &mut Vec<i32>,
 ) -> Result<PlanLine, Flaw> {
     let given = [line.places.is_some(), line.best.is_some(), line.area.is_some()];
     if given.iter().filter(|given| **given).count() != 1 {
@@ -370,13 +393,16 @@ fn resolve(
     };
     if let Some(places) = &line.places {
         let what = chosen_text(listing, offer, places, at, chosen)?;
+        let line = PlanLine { kind: "p", count: places.len(), what, ..base };
+        if !wish.accept_equivalent {
+            return Ok(line);
+        }
         // An equivalent is looked for in the same rows first.
         let near = places.iter().filter_map(|number| listing.place(*number));
         let mut near: Vec<_> = near.map(|place| place.stretch..place.stretch + 1).collect();
         near.dedup();
         near.extend_from_slice(listing.pool(offer.level, Class::Standard, offer.channel));
-        let instead = ranges_text(&near);
-        return Ok(PlanLine { kind: "p", count: places.len(), what, instead, ..base });
+        return Ok(PlanLine { instead: ranges_text(&near), ..line });
     }
     if let Some(best) = line.best {
         let count = bounded(best, format!("/lines/{at}/best"))?;
@@ -419,47 +445,51 @@ fn chosen_text(
     offer: &Offer,
     places: &[i32],
     at: usize,
-    chosen: &mut HashSet<i32>,
+    chosen: &mut Vec<i32>,
 ) -> Result<String, Flaw> {
-    let pointer = format!("/lines/{at}/places");
+    let pointer = || format!("/lines/{at}/places");
     if places.is_empty() || places.len() > MAX_PLACES {
-        return Err(invalid(pointer, format!("must name 1 to {MAX_PLACES} places")));
+        return Err(invalid(pointer(), format!("must name 1 to {MAX_PLACES} places")));
     }
     let mut by_stretch: Vec<(i32, Vec<i32>)> = Vec::new();
     for number in places {
         let place = listing
             .place(*number)
-            .ok_or_else(|| invalid(pointer.clone(), format!("{number} is no place here")))?;
+            .ok_or_else(|| invalid(pointer(), format!("{number} is no place here")))?;
         if place.seat.is_none() {
             let why = format!("place {number} is a unit of an area: ask by area and quantity");
-            return Err(invalid(pointer, why));
+            return Err(invalid(pointer(), why));
         }
         if place.level != offer.level {
             let why = format!("place {number} is of another price level than the offer");
-            return Err(invalid(pointer, why));
+            return Err(invalid(pointer(), why));
         }
-        if !chosen.insert(*number) {
-            return Err(invalid(pointer, format!("place {number} is named twice")));
+        // Hardly anybody names more than a handful: to look through those takes less than a hash.
+        if chosen.contains(number) {
+            return Err(invalid(pointer(), format!("place {number} is named twice")));
         }
+        chosen.push(*number);
         match by_stretch.iter_mut().find(|(stretch, _)| *stretch == place.stretch) {
             Some((_, list)) => list.push(*number),
             None => by_stretch.push((place.stretch, vec![*number])),
         }
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(64);
     for (number, mut list) in by_stretch {
         let Some(stretch) = listing.stretch(number) else { continue };
         list.sort_unstable();
-        let watch = u8::from(stretch.class == Class::Standard);
-        let list: Vec<String> = list.iter().map(i32::to_string).collect();
-        text.push_str(&format!(
-            "{number}:{}:{}:{watch}:{};",
-            stretch.first,
-            stretch.length,
-            list.join(".")
-        ));
+        push_chosen(&mut text, (number, stretch), stretch.class == Class::Standard, &list);
     }
     Ok(text)
+}
+
+/// Chosen places of one stretch, and whether the orphan rule watches them.
+fn push_chosen(text: &mut String, (number, stretch): (i32, &Stretch), watch: bool, places: &[i32]) {
+    for number in [number, stretch.first, stretch.length, watch.into()] {
+        push_number(text, number);
+        text.push(':');
+    }
+    push_places(text, places);
 }
 
 pub(super) fn tiers_text(offer: &Offer) -> String {
@@ -480,7 +510,14 @@ pub(super) fn tiers_text(offer: &Offer) -> String {
 
 /// `from-to,...`, both included.
 fn ranges_text(ranges: &[Range<i32>]) -> String {
-    let ranges: Vec<String> =
-        ranges.iter().map(|range| format!("{}-{}", range.start, range.end - 1)).collect();
-    ranges.join(",")
+    let mut text = String::with_capacity(ranges.len() * 8);
+    for range in ranges {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        push_number(&mut text, range.start);
+        text.push('-');
+        push_number(&mut text, range.end - 1);
+    }
+    text
 }

@@ -181,7 +181,7 @@ async fn build(app: &App, event: EventId, why: Why) -> Result<Rebuilt, RebuildEr
     )
     .execute(&app.pg)
     .await?;
-    publish(&mut bulk, &keys, &listing, epoch).await?;
+    publish(&mut bulk, &keys, &listing, &state, epoch).await?;
     forget(&mut bulk, &Keys::new(&app.redis.prefix, event, known.epoch), &listing).await?;
     lock.commit().await?;
     app.catalog.reload(event).await?;
@@ -240,6 +240,12 @@ impl State {
         }
         state.hints = hints(listing, &state.taken, &state.kills);
         state
+    }
+
+    /// What the head says of it.
+    fn any_blocked(&self) -> &'static str {
+        let mut bytes = self.blocked.iter().flat_map(|(_, bitmap)| bitmap);
+        if bytes.any(|byte| *byte != 0) { "1" } else { "0" }
     }
 
     fn add_order(&mut self, listing: &Listing, order: &Order) {
@@ -333,6 +339,7 @@ async fn publish(
     bulk: &mut deadpool_redis::Connection,
     keys: &Keys,
     listing: &Listing,
+    state: &State,
     epoch: i32,
 ) -> Result<(), RebuildError> {
     let mut pipeline = Pipeline::new();
@@ -342,7 +349,8 @@ async fn publish(
     pipeline
         .cmd("HSET")
         .arg(&keys.head)
-        .arg(&["state", status, "seq", "1", "epoch", &epoch.to_string()])
+        .arg(&["epoch", &epoch.to_string(), "state", status])
+        .arg(&["blocked", state.any_blocked(), "seq", "1"])
         .ignore();
     // What was filled first is still there: then so is all that was filled after it.
     pipeline.exists(&keys.taken);

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::push_number;
 use crate::catalog::UnitPrice;
 use crate::ids::AccountId;
 use crate::suspicion::Traces;
@@ -121,6 +122,14 @@ impl Record {
     }
 }
 
+/// The numbers of places, in their order.
+#[must_use]
+pub fn numbers(places: &[HeldPlace]) -> Vec<i32> {
+    let mut numbers: Vec<i32> = places.iter().map(|held| held.place).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 /// Reads `place:stretch:offer:tier,...`. `None` if it isn't that.
 #[must_use]
 pub fn parse_places(text: &str) -> Option<Vec<HeldPlace>> {
@@ -150,7 +159,13 @@ pub fn places_text(places: &[HeldPlace]) -> String {
             text.push(',');
         }
         let HeldPlace { place, stretch, offer, tier } = entry;
-        text.push_str(&format!("{place}:{stretch}:{offer}:{tier}"));
+        push_number(&mut text, *place);
+        text.push(':');
+        push_number(&mut text, *stretch);
+        text.push(':');
+        push_number(&mut text, *offer);
+        text.push(':');
+        push_number(&mut text, *tier);
     }
     text
 }

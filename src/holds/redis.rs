@@ -7,8 +7,10 @@ use rand::Rng;
 use redis::Value;
 
 use super::TOMBSTONE_MS;
-use super::plan::Plan;
+use super::near::Near;
+use super::plan::{Plan, PlanLine};
 use super::record::{HeldPlace, Record, Step, parse_places};
+use super::text::push_number;
 use crate::catalog::cache::Sale;
 use crate::ids::{AccountId, HoldId};
 use crate::redis::scripts::{self, Script};
@@ -182,84 +184,137 @@ pub struct Asker {
 /// See [`Trouble`]; after [`Trouble::Unknown`] the places may be held, and the same id finds them.
 pub async fn hold(redis: &Redis, sale: &Sale, asker: &Asker, plan: &Plan) -> Result<Held, Trouble> {
     let blocked = sale.keys.blocked(plan.channel);
-    let keys = hold_keys(sale, &blocked);
+    let keys = hold_keys(sale, &blocked, plan);
     let reply = hold_args(sale, asker, plan).eval(redis, sale, &scripts::HOLD, &keys).await?;
-    read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
+    read_held(&reply, plan).ok_or_else(|| reply.bad(&scripts::HOLD))
 }
 
 /// The same, to be run together with others.
 #[must_use]
 pub fn hold_call(sale: &Sale, asker: &Asker, plan: &Plan) -> Call {
     let blocked = sale.keys.blocked(plan.channel);
-    hold_args(sale, asker, plan).call(&scripts::HOLD, &hold_keys(sale, &blocked))
+    hold_args(sale, asker, plan).call(&scripts::HOLD, &hold_keys(sale, &blocked, plan))
 }
 
-fn hold_keys<'a>(sale: &'a Sale, blocked: &'a str) -> [&'a str; 11] {
+fn hold_keys<'a>(sale: &'a Sale, blocked: &'a str, plan: &Plan) -> Vec<&'a str> {
     let keys = &sale.keys;
-    [
-        &keys.head,
-        &keys.taken,
-        blocked,
-        &keys.holds,
-        &keys.deadlines,
-        &keys.counts,
-        &keys.stretches,
-        &keys.hints,
-        &keys.kills,
-        &keys.returning,
-        &keys.asks,
-    ]
+    let mut all = Vec::with_capacity(11);
+    all.extend([&*keys.head, &*keys.taken, blocked, &*keys.holds, &*keys.deadlines]);
+    all.extend([&*keys.counts, &*keys.returning, &*keys.asks]);
+    if plan.accept_equivalent || plan.lines.iter().any(|line| line.kind != "p") {
+        all.extend([&*keys.stretches, &*keys.hints, &*keys.kills]);
+    }
+    all
 }
 
 fn hold_args(sale: &Sale, asker: &Asker, plan: &Plan) -> Args {
-    let event = &sale.listing.event;
-    let limit = if asker.retake { 0 } else { event.account_limit.unwrap_or(0) };
+    // Late money takes its places again: without the short way, which obeys all rules.
+    let near = plan.near.as_ref().filter(|_| !asker.retake);
     let mut args = Args::new(sale);
     args.push(asker.id);
-    args.push(&asker.digest);
-    args.push(asker.account);
-    args.push(limit);
-    args.push(i64::from(plan.lasting.of(event.hold_seconds)) * 1_000);
-    args.push(u8::from(plan.accept_equivalent));
-    if event.orphan_rule && !asker.retake {
-        args.push(sale.listing.capacity() * super::ORPHANS_ALLOWED_FROM_PERCENT / 100);
-    } else {
-        args.push("");
-    }
-    match plan.promo {
-        Some((number, most)) => {
-            args.push(number);
-            args.push(most.unwrap_or(-1));
-        }
-        None => {
-            args.push("");
-            args.push(-1);
-        }
-    }
-    args.push(serde_json::to_string(&plan.prices).unwrap_or_default());
-    args.push(u8::from(asker.retake));
-    for line in &plan.lines {
-        args.push(line.kind);
-        args.push(line.offer);
-        args.push(if asker.retake { -1 } else { line.quota.unwrap_or(-1) });
-        args.push(if asker.retake { 0 } else { line.from_ms });
-        args.push(if asker.retake { 0 } else { line.until_ms });
-        args.push(if asker.retake { "" } else { &line.tiers });
-        args.push(line.count);
-        args.push(&line.what);
-        args.push(&line.instead);
+    args.push(format_args!("a:{}", asker.account));
+    args.push_number(i64::from(plan.lasting.of(sale.listing.event.hold_seconds)) * 1_000);
+    args.push_bytes(record_end(asker, plan, near).as_bytes());
+    args.push_bytes(wish_text(sale, asker, plan).as_bytes());
+    if let (Some(near), Some(line)) = (near, plan.lines.first()) {
+        push_near(&mut args, sale, near, line);
     }
     args
 }
 
-/// Reads the hold script's answer. `None` if it is outside its contract.
+/// The end of the record, as far as it is known before.
+fn record_end(asker: &Asker, plan: &Plan, near: Option<&Near>) -> String {
+    let mut text = String::with_capacity(256);
+    text.push('|');
+    if let Some((number, _)) = plan.promo {
+        push_number(&mut text, number);
+    }
+    text.push('|');
+    text.push_str(&asker.digest);
+    text.push('|');
+    if let Some(near) = near {
+        text.push_str(&near.text());
+    }
+    text.push('|');
+    text.push_str(&serde_json::to_string(&plan.prices).unwrap_or_default());
+    text
+}
+
+/// A line of words about all of it, and a line of words for each of its lines.
+fn wish_text(sale: &Sale, asker: &Asker, plan: &Plan) -> String {
+    let event = &sale.listing.event;
+    let mut text = String::with_capacity(128);
+    push_number(&mut text, if asker.retake { 0 } else { event.account_limit.unwrap_or(0) });
+    text.push_str(if plan.accept_equivalent { " 1 " } else { " 0 " });
+    if event.orphan_rule && !asker.retake {
+        let from = sale.listing.capacity() * super::ORPHANS_ALLOWED_FROM_PERCENT / 100;
+        push_number(&mut text, from);
+    }
+    text.push(' ');
+    if let Some((number, _)) = plan.promo {
+        push_number(&mut text, number);
+    }
+    text.push(' ');
+    push_number(&mut text, plan.promo.and_then(|(_, most)| most).unwrap_or(-1));
+    text.push_str(if asker.retake { " 1\n" } else { " 0\n" });
+    for line in &plan.lines {
+        push_line(&mut text, line, asker.retake, plan.accept_equivalent);
+    }
+    text
+}
+
+/// Late money takes its places without quota, window and tiers.
+fn push_line(text: &mut String, line: &PlanLine, retake: bool, accept_equivalent: bool) {
+    let (quota, from_ms, until_ms, tiers) = if retake {
+        (-1, 0, 0, "")
+    } else {
+        (line.quota.unwrap_or(-1), line.from_ms, line.until_ms, &*line.tiers)
+    };
+    text.push_str(line.kind);
+    for number in [line.offer.into(), quota.into(), from_ms, until_ms] {
+        text.push(' ');
+        push_number(text, number);
+    }
+    text.push(' ');
+    text.push_str(tiers);
+    text.push(' ');
+    push_number(text, line.count);
+    text.push(' ');
+    text.push_str(&line.what);
+    text.push(' ');
+    text.push_str(if accept_equivalent { &line.instead } else { "" });
+    text.push('\n');
+}
+
+/// What the short way needs.
+fn push_near(args: &mut Args, sale: &Sale, near: &Near, line: &PlanLine) {
+    args.push(format_args!("o:{}", line.offer));
+    args.push_number(line.count);
+    for number in [near.from, near.chosen, near.around] {
+        args.push_number(number);
+    }
+    args.push_bytes(if near.closer { b"1" } else { b"" });
+    let limit = sale.listing.event.account_limit.unwrap_or(0);
+    if limit > 0 || line.quota.is_some() || line.from_ms != 0 || line.until_ms != 0 {
+        let quota = line.quota.unwrap_or(-1);
+        for number in [limit.into(), quota.into(), line.from_ms, line.until_ms] {
+            args.push_number(number);
+        }
+    }
+}
+
+/// Reads the hold script's answer to this plan. `None` if it is outside its contract.
 #[must_use]
-pub fn read_held(reply: &Reply) -> Option<Held> {
+pub fn read_held(reply: &Reply, plan: &Plan) -> Option<Held> {
     Some(match reply.word()? {
         word @ ("held" | "equivalent") => Held::Held {
             deadline_ms: reply.number(1)?,
             now_ms: reply.number(2)?,
-            places: parse_places(reply.text(3)?)?,
+            places: match &plan.near {
+                // On the short way the script doesn't repeat what it was told.
+                Some(near) if reply.0.len() == 3 => near.places.clone(),
+                _ => parse_places(reply.text(3)?)?,
+            },
             instead_of: if word == "held" { Vec::new() } else { reply.numbers(4)? },
         },
         "again" => Held::Again { record: Record::parse(reply.text(1)?)?, now_ms: reply.number(2)? },
@@ -465,7 +520,7 @@ pub async fn hold_after(
     let calls = [sweep.call(&scripts::SWEEP, &sweep_keys(sale)), hold_call(sale, asker, plan)];
     let mut replies = redis.eval_together(&sale.run_id, &calls).await?;
     let reply = Reply(replies.pop().unwrap_or_default());
-    read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))
+    read_held(&reply, plan).ok_or_else(|| reply.bad(&scripts::HOLD))
 }
 
 /// What a sweep is for.
@@ -592,7 +647,7 @@ impl Args {
     #[must_use]
     pub fn new(sale: &Sale) -> Self {
         let mut args = Self { bytes: Vec::with_capacity(512), ends: Vec::with_capacity(32) };
-        args.push(sale.epoch);
+        args.push_number(sale.epoch);
         args
     }
 
@@ -601,6 +656,11 @@ impl Args {
         let written = write!(self.bytes, "{value}");
         debug_assert!(written.is_ok(), "memory takes everything");
         self.ends.push(self.bytes.len());
+    }
+
+    /// Adds a number.
+    pub fn push_number(&mut self, number: impl itoa::Integer) {
+        self.push_bytes(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Adds raw bytes.

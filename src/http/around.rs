@@ -1,13 +1,20 @@
 //! What surrounds every request: its id, its deadline, its line in the log and its place in the
 //! metrics, and the headers that every answer has.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, Version, header};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+use tower::Service;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -20,31 +27,79 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The route of what has none, in metrics.
 const UNMATCHED: &str = "unmatched";
 
-/// Around every request that may take its time.
-pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let asked = Asked::of(&mut request);
-    let (id, method, route) = (asked.id, &asked.method, asked.route());
-    let span = tracing::info_span!("request", %id, %method, route);
-    let within = Duration::from_secs(app.config.http.request_timeout_s);
-    let answer = tokio::time::timeout(within, next.run(request).instrument(span.clone())).await;
-    let mut response = answer.unwrap_or_else(|_| Problem::new(Code::Timeout).into_response());
-    let status = response.status().as_u16();
-    span.in_scope(|| tracing::debug!(status, took = ?asked.started.elapsed(), "answered"));
-    asked.answered(&app, &mut response);
-    response
+/// Around every request that may take its time. A service of its own, because what is made of a
+/// function clones and boxes all that it surrounds, once more for each request.
+#[derive(Clone)]
+pub struct Around<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Around<S> {
+    /// Surrounds a service.
+    pub const fn new(app: Arc<App>, inner: S) -> Self {
+        Self { app, inner }
+    }
+}
+
+impl<S> Service<Request> for Around<S>
+where
+    S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let asked = Asked::of(request.method(), request.version(), request.extensions());
+        let (id, method, route) = (asked.id, &asked.method, asked.route());
+        let span = tracing::info_span!("request", %id, %method, route);
+        let answer = span.in_scope(|| self.inner.call(request)).instrument(span.clone());
+        let app = self.app.clone();
+        Box::pin(async move {
+            let within = Duration::from_secs(app.config.http.request_timeout_s);
+            let mut response = match tokio::time::timeout(within, answer).await {
+                Ok(Ok(answer)) => answer.into_response(),
+                Err(_) => Problem::new(Code::Timeout).into_response(),
+            };
+            let status = response.status().as_u16();
+            span.in_scope(|| tracing::debug!(status, took = ?asked.started.elapsed(), "answered"));
+            asked.answered(&app, &mut response);
+            Ok(response)
+        })
+    }
 }
 
 /// Around polls, of which there are more than of anything else, and which are answered from
-/// memory at once: limits and headers are theirs as everybody's, but no line in the log.
-pub async fn around_poll(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let asked = Asked::of(&mut request);
-    let mut response = limits::admit_poll(&app, request, next).await;
-    asked.answered(&app, &mut response);
+/// memory at once: limits and headers are theirs as everybody's, but no line in the log. Handlers
+/// of polls ask for it themselves: a layer would be cloned for each, with all that it surrounds.
+pub async fn poll<F>(app: &App, request: Request, answer: impl FnOnce(Parts) -> F) -> Response
+where
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let (parts, _) = request.into_parts();
+    let asked = Asked::of(&parts.method, parts.version, &parts.extensions);
+    let mut response = limits::admit_poll(app, parts, answer).await;
+    asked.answered(app, &mut response);
     response
+}
+
+/// The answer to a poll with a method that polls don't have.
+pub async fn poll_missed(State(app): State<Arc<App>>, request: Request) -> Response {
+    poll(&app, request, async |_| Err(Problem::new(Code::Method))).await
+}
+
+/// Around what browsers ask before another site's page may poll: no handler hears of it.
+pub async fn preflight(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if request.method() != Method::OPTIONS {
+        return next.run(request).await;
+    }
+    let run = async |parts| Ok(next.run(Request::from_parts(parts, Body::empty())).await);
+    poll(&app, request, run).await
 }
 
 /// What is remembered of a request until it is answered.
@@ -58,7 +113,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(request: &mut Request) -> Self {
+    fn of(method: &Method, version: Version, extensions: &Extensions) -> Self {
         let id = request_id();
         let text = id.hyphenated();
         let told = HeaderValue::from_str(text.encode_lower(&mut Uuid::encode_buffer())).ok();
@@ -66,9 +121,9 @@ impl Asked {
             started: Instant::now(),
             id,
             told,
-            method: request.method().clone(),
-            version: request.version(),
-            matched: request.extensions().get().cloned(),
+            method: method.clone(),
+            version,
+            matched: extensions.get().cloned(),
         }
     }
 
@@ -85,7 +140,7 @@ impl Asked {
         }
         // Who has an open connection to a node that stops should make its next one elsewhere.
         // HTTP/2 has a frame for it, which the server sends.
-        if self.version < Version::HTTP_2 && app.stopping.is_cancelled() {
+        if self.version < Version::HTTP_2 && app.stopping.load(Ordering::Relaxed) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -98,6 +153,10 @@ impl Asked {
 /// A UUID of version 7 with random bits of the thread's own generator: to ask the kernel for
 /// them, as the others do, would be the dearest part of a poll.
 fn request_id() -> Uuid {
-    let millis = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let millis = u64::try_from(millis).unwrap_or(0);
+    // Drawn at once: byte by byte it would take three times as many bits.
+    let mut random = [0; 10];
+    random.copy_from_slice(&rand::random::<u128>().to_ne_bytes()[..10]);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }

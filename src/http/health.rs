@@ -1,17 +1,19 @@
 //! Liveness, readiness and metrics.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::json::Json;
 use crate::app::App;
 
 /// Upper bounds of latency buckets in seconds.
@@ -78,7 +80,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     let asked = sqlx::query("SELECT 1").execute(&app.pg);
     let postgres = matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(_)));
     let redis = app.redis.link().is_some();
-    let stopping = app.stopping.is_cancelled();
+    let stopping = app.stopping.load(Ordering::Relaxed);
     // Without Redis pages, orders and payments still work: out of rotation would be worse.
     let ready = postgres && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -4,6 +4,7 @@ pub mod around;
 pub mod examples;
 pub mod extract;
 pub mod health;
+pub mod json;
 mod lifetime;
 pub mod limits;
 pub mod members;
@@ -26,6 +27,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use self::around::Around;
+use self::limits::Admit;
 use self::problem::{Code, Problem};
 use crate::app::App;
 
@@ -41,8 +44,9 @@ pub fn router(app: &Arc<App>) -> Router {
         SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
     // One stack, outermost first: a router boxes its routes once per layer, and clones all boxes
     // with every request.
+    let (outer, within) = (app.clone(), app.clone());
     let surroundings = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(app.clone(), around::around))
+        .layer_fn(move |inner| Around::new(outer.clone(), inner))
         .layer(CatchPanicLayer::custom(|_panic| {
             use axum::response::IntoResponse;
             Problem::internal("a handler panicked").into_response()
@@ -50,12 +54,13 @@ pub fn router(app: &Arc<App>) -> Router {
         .option_layer(cors.clone())
         .layer(CompressionLayer::new().gzip(true).compress_when(compress))
         .layer(body_limit)
-        .layer(middleware::from_fn_with_state(app.clone(), limits::admit));
-    let polls = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(app.clone(), around::around_poll))
-        .option_layer(cors);
+        .layer_fn(move |inner| Admit::new(within.clone(), inner));
+    let mut polls = Router::from(openapi::polls()).method_not_allowed_fallback(around::poll_missed);
+    if let Some(cors) = cors {
+        let preflight = middleware::from_fn_with_state(app.clone(), around::preflight);
+        polls = polls.layer(ServiceBuilder::new().layer(preflight).layer(cors));
+    }
     let missed = || async { Problem::new(Code::Method) };
-    let polls = Router::from(openapi::polls()).method_not_allowed_fallback(missed).layer(polls);
     Router::from(openapi::routes())
         .merge(openapi::documents(app, &document))
         .merge(health::routes())

@@ -1,11 +1,11 @@
 //! Refusals and failures on the wire: RFC 9457 problems with stable codes, all listed here.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::json::Json;
 use super::limits::Allowance;
 use super::members::{self, Members};
 

@@ -3,19 +3,24 @@
 //! Naming a histogram costs more than recording in it: its labels are written and looked up. So
 //! each is named once, and kept.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::http::{Method, StatusCode};
-use dashmap::DashMap;
 use metrics::Histogram;
 
 /// The methods that have a name of their own in metrics: there is no end to what clients invent.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/// The histograms of answers' times, of a route's template each.
+/// The histograms of a route, by method and status.
+type Known = Vec<(&'static str, StatusCode, Histogram)>;
+
+/// The histograms of answers' times, of a route's template each. Written anew as a whole when one
+/// is added, so that nobody who looks takes a lock.
 #[derive(Default)]
 pub struct Timings {
-    routes: DashMap<String, Vec<(&'static str, StatusCode, Histogram)>>,
+    routes: ArcSwap<HashMap<String, Known>>,
 }
 
 impl Timings {
@@ -23,14 +28,9 @@ impl Timings {
     pub fn note(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let method = name(method);
         let is_it = |(m, s, _): &&(&str, StatusCode, Histogram)| *s == status && *m == method;
-        // The map is let go of before anything is written to it.
-        let known = {
-            let known = self.routes.get(route);
-            let known = known.as_deref().and_then(|known| known.iter().find(is_it));
-            known.map(|(_, _, histogram)| histogram.record(took.as_secs_f64()))
-        };
-        if known.is_none() {
-            self.note_first(route, method, status, took);
+        match self.routes.load().get(route).and_then(|known| known.iter().find(is_it)) {
+            Some((_, _, histogram)) => histogram.record(took.as_secs_f64()),
+            None => self.note_first(route, method, status, took),
         }
     }
 
@@ -40,7 +40,12 @@ impl Timings {
             "method" => method, "status" => status.as_u16().to_string());
         histogram.record(took.as_secs_f64());
         // Two that come first at once both keep theirs, which are the same histogram.
-        self.routes.entry(route.to_owned()).or_default().push((method, status, histogram));
+        self.routes.rcu(|routes| {
+            let mut routes = HashMap::clone(routes);
+            let known = routes.entry(route.to_owned()).or_default();
+            known.push((method, status, histogram.clone()));
+            routes
+        });
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
         let note = |method: &Method, status| {
             timings.note("/a/{b}", method, status, Duration::from_millis(1));
         };
-        let known = || timings.routes.get("/a/{b}").unwrap().len();
+        let known = || timings.routes.load()["/a/{b}"].len();
         for _ in 0..3 {
             note(&Method::GET, StatusCode::OK);
         }

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::checkout;
 use crate::faults;
 use crate::holds::plan::Plan;
-use crate::holds::record::{HeldPlace, OfferPrices, PriceSnapshot};
+use crate::holds::record::{HeldPlace, OfferPrices, PriceSnapshot, numbers};
 use crate::holds::redis::{self as grips, Asker, Begun, Held, Letting};
 use crate::http::problem::Problem;
 use crate::ids::OrderId;
@@ -268,8 +268,7 @@ async fn take_again(app: &App, order: Order) -> Result<Next, Problem> {
 }
 
 async fn mirror_places(app: &App, sale: &crate::catalog::cache::Sale, places: &[HeldPlace]) {
-    let numbers: Vec<i32> = places.iter().map(|held| held.place).collect();
-    if let Err(error) = mirror::places(app, sale, &numbers).await {
+    if let Err(error) = mirror::places(app, sale, &numbers(places)).await {
         tracing::debug!(%error, "the claims that won are left to the mirror's worker");
     }
 }
@@ -289,14 +288,12 @@ async fn retake(
     places: &[HeldPlace],
 ) -> Result<Retaken, Problem> {
     let Some(lines) = checkout::lines_of(places, &order.lines) else { return Ok(Retaken::Over) };
-    let mut numbers: Vec<i32> = places.iter().map(|held| held.place).collect();
-    numbers.sort_unstable();
     let row = sqlx::query!(
         r#"SELECT outcome AS "outcome!", mirror_id FROM retake_order($1, $2, $3, $4, $5)"#,
         order.id.0,
         asker.id.0,
         sale.epoch,
-        &numbers,
+        &numbers(places),
         serde_json::to_value(&lines).unwrap_or_default()
     )
     .fetch_one(&app.pg)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -19,6 +18,7 @@ use crate::checkout;
 use crate::holds::http::{LineView, PlaceView, cached, line_views, place_view};
 use crate::http::examples;
 use crate::http::extract::{MaybeBuyer, Path, Query, SignedIn};
+use crate::http::json::Json;
 use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, OrderId};

@@ -29,7 +29,7 @@ const APPLY_WITHIN: Duration = Duration::from_secs(10);
 /// The longest pause between two rounds of notes.
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// Rows older than this are the worker's.
-const MISSED_AFTER: Duration = Duration::from_secs(1);
+pub const MISSED_AFTER: Duration = Duration::from_secs(1);
 /// Rows that the worker takes at once.
 const MISSED_ROWS: i64 = 50;
 
@@ -39,17 +39,20 @@ pub struct Note {
     /// The row that remembers it.
     pub mirror_id: Option<i64>,
     /// Records that must follow.
-    pub entries: Vec<(EventId, MirrorEntry)>,
-    /// Orders that were paid: their records are read from Postgres.
+    pub followers: Vec<Follower>,
+    /// Orders whose records are read from Postgres.
     pub orders: Vec<Uuid>,
 }
 
-impl Note {
-    /// These orders were paid.
-    #[must_use]
-    pub fn paid(mirror_id: Option<i64>, orders: Vec<Uuid>) -> Self {
-        Self { mirror_id, entries: Vec::new(), orders }
-    }
+/// A record that must follow.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    /// Of which event.
+    pub event: EventId,
+    /// In which epoch its places were looked up.
+    pub epoch: i32,
+    /// What it must look like.
+    pub entry: MirrorEntry,
 }
 
 /// Applies this process's own commits.
@@ -120,24 +123,30 @@ async fn apply_batch(
 ) -> Result<(), MirrorError> {
     let mut by_event: HashMap<EventId, Vec<MirrorEntry>> = HashMap::new();
     let mut ids = Vec::with_capacity(batch.len());
-    let mut paid = Vec::new();
+    let mut unread = Vec::new();
     for note in batch.drain(..) {
         ids.extend(note.mirror_id);
-        paid.extend(note.orders);
-        for (event, entry) in note.entries {
-            by_event.entry(event).or_default().push(entry);
+        unread.extend(note.orders);
+        for Follower { event, epoch, entry } in note.followers {
+            let sale = catalog.sale(event).await?;
+            if sale.is_some_and(|sale| sale.epoch != epoch) {
+                unread.push(entry.id.order().0);
+            } else {
+                by_event.entry(event).or_default().push(entry);
+            }
         }
     }
-    read_entries(pg, catalog, &paid, &mut by_event).await?;
+    let all_read = read_entries(pg, catalog, &unread, &mut by_event).await?;
     let mut epochs = Vec::with_capacity(by_event.len());
-    let mut outcome = Ok(());
+    let mut outcome = if all_read { Ok(()) } else { Err(MirrorError::Stale) };
     for (event, entries) in by_event {
-        let applied = match catalog.sale(event).await? {
-            Some(sale) => {
+        let applied = match catalog.sale(event).await {
+            Ok(Some(sale)) => {
                 epochs.push((event, sale.epoch));
                 apply(redis, &sale, &entries).await
             }
-            None => Err(MirrorError::Stale),
+            Ok(None) => Err(MirrorError::Stale),
+            Err(error) => Err(error.into()),
         };
         // Trouble with one event doesn't keep the others' records behind.
         outcome = outcome.and(applied);
@@ -148,25 +157,29 @@ async fn apply_batch(
     Ok(own.give_back(forgotten)?)
 }
 
-/// The entries of orders as they stand in Postgres, after those that are there already.
+/// The entries of orders as they stand in Postgres, after those that are there already. False if
+/// the event of one of them isn't there.
 async fn read_entries(
     pg: &Kept,
     catalog: &Catalog,
     ids: &[Uuid],
     by_event: &mut HashMap<EventId, Vec<MirrorEntry>>,
-) -> Result<(), MirrorError> {
+) -> Result<bool, MirrorError> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
+    let mut all = true;
     let mut own = pg.take().await?;
     let orders = store::many(&mut *own, ids).await;
     for order in own.give_back(orders)? {
-        let sale = catalog.sale(order.event).await?.ok_or(MirrorError::Stale)?;
-        if let Some(entry) = entry_of(&sale, &order) {
-            by_event.entry(order.event).or_default().push(entry);
+        match catalog.sale(order.event).await? {
+            Some(sale) => {
+                by_event.entry(order.event).or_default().extend(entry_of(&sale, &order));
+            }
+            None => all = false,
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Forgets rows that were applied, unless an epoch has passed since: what was written under the

@@ -1,14 +1,16 @@
 //! Orders: from the claim to their end.
 //!
-//! `store.rs` reads them, `reading.rs` in batches, `mirror.rs` makes Redis follow them, `drive.rs` brings each to its end:
-//! unpaid ones are cancelled at the provider and then released, late money takes its places
-//! again or goes back. `contact` is about where mails on a paid one go.
+//! `store.rs` reads them, `reading.rs` in batches; `recent.rs` knows those that were just claimed.
+//! `mirror.rs` makes Redis follow them, `drive.rs` brings each to its end: unpaid ones are
+//! cancelled at the provider and then released, late money takes its places again or goes back.
+//! `contact` is about where mails on a paid one go.
 
 pub mod contact;
 pub mod drive;
 pub mod http;
 pub mod mirror;
 pub mod reading;
+pub mod recent;
 pub mod store;
 
 use iso_currency::Currency;

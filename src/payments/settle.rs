@@ -11,9 +11,11 @@ use crate::app::App;
 use crate::db::batch::{Commit, Job, NotTaken, answered};
 use crate::db::kept::Kept;
 use crate::faults;
+use crate::holds::record::Step;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
 use crate::orders::mirror::{self, Mirror, Note};
+use crate::orders::recent::Recent;
 use crate::orders::{self};
 use crate::suspicion::{self, ledger::OrderNote};
 use crate::waiting_room::passes::Buyers;
@@ -74,6 +76,8 @@ pub struct Settler {
     pub pg: Kept,
     /// Told of what was paid.
     pub mirror: Arc<Mirror>,
+    /// Knows most of the orders.
+    pub recent: Arc<Recent>,
     /// Told as well: the buyers' passes end.
     pub buyers: Buyers,
 }
@@ -140,7 +144,7 @@ impl Settler {
         let rows = pg.give_back(rows)?;
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut paid = Vec::new();
-        let mut mirror_id = None;
+        let mut note = Note::default();
         for (row, job) in rows.into_iter().zip(jobs) {
             let outcome = match row.outcome.as_str() {
                 "paid" => Settled::Paid,
@@ -155,12 +159,20 @@ impl Settler {
             metrics::counter!("onsale_settled_total", "outcome" => row.outcome).increment(1);
             if outcome == Settled::Paid {
                 paid.push(job.order.0);
-                mirror_id = row.mirror_id;
+                note.mirror_id = row.mirror_id;
+                match self.recent.of(job.order) {
+                    Some(known) => {
+                        let mut sold = known.follower.clone();
+                        sold.entry.step = Step::Sold;
+                        note.followers.push(sold);
+                    }
+                    None => note.orders.push(job.order.0),
+                }
             }
             outcomes.push(outcome);
         }
         self.buyers.paid(&paid);
-        self.mirror.note(Note::paid(mirror_id, paid));
+        self.mirror.note(note);
         Ok(outcomes)
     }
 }

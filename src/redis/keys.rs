@@ -6,7 +6,7 @@
 //!
 //! | key | kind | content |
 //! |---|---|---|
-//! | `head` | hash | `epoch`, `state`, `seq`: which of the generations below is valid |
+//! | `head` | hash | `epoch`, `state`: which generation below is valid; `blocked`; `seq` |
 //! | `taken` | bitmap | a bit per place: set exactly while one live record lists it |
 //! | `kills` | bitmap | places removed from sale |
 //! | `blocked:<channel>` | bitmap | places that this channel can't sell: kills and others' allocations |
@@ -21,6 +21,10 @@
 //! | `stretches` | string | 8 bytes each: first place, length |
 //! | `hints` | string | a byte each: no free run of this stretch is longer |
 //! | `proof:<nonce>` | string | a spent proof of work, until it would be too old anyway |
+//!
+//! In the head, `blocked` is `0` until a place is blocked in any channel: a hold looks no further
+//! then. `seq` and the number of records together are the version of the bits, which only rises
+//! (see `lua/snapshot.lua`).
 //!
 //! A lane of a waiting room has keys without an epoch, which name the run of Redis instead:
 //!
@@ -40,7 +44,7 @@ use crate::ids::EventId;
 /// Raised whenever the meaning of a key or record changes: old and new binaries that disagree
 /// never read each other's data. The newer one rebuilds under its own names, and the older one,
 /// which sees that in Postgres, takes no more holds.
-pub const LAYOUT: i32 = 2;
+pub const LAYOUT: i32 = 3;
 
 /// A spent proof of work. It has no epoch in its name, because no rebuild makes it good again.
 #[must_use]

@@ -8,22 +8,31 @@
 //! sent over a link whose run is the one the event's state was built on; after a restart or a
 //! failover there is a new link with another `run_id`, and holds stay closed until the rebuild.
 
+mod gather;
 pub mod keys;
 pub mod scripts;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures::future::BoxFuture;
+use metrics::Histogram;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, Value,
+};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use self::gather::Gather;
 use self::scripts::Script;
 
 /// How long a reply may take. After it the script may still have run.
@@ -38,6 +47,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const MAX_SILENCE: Duration = Duration::from_secs(2);
 /// Requests that may wait for one connection's writer.
 const PIPELINE_BUFFER: usize = 1_000;
+/// What is gathered for one connection before it is written whatever else may come, in bytes.
+const GATHERED_BYTES: usize = 64 * 1_024;
 /// Exclusive connections for bulk work.
 const BULK_CONNECTIONS: usize = 8;
 /// How long bulk commands may take.
@@ -71,11 +82,85 @@ pub struct Call {
     pub args: Vec<Vec<u8>>,
 }
 
+/// A multiplexed connection of the hot path. Its clones end with it.
+pub struct Line {
+    /// What is asked over it.
+    pub connection: MultiplexedConnection,
+    _driver: AbortOnDropHandle<()>,
+}
+
+impl Line {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If nothing answers there in time, or refuses.
+    pub async fn open(info: &ConnectionInfo) -> Result<Self, RedisError> {
+        let connecting = async {
+            match info.addr() {
+                ConnectionAddr::Tcp(host, port) => {
+                    // All at once: an address that swallows everything keeps nobody waiting.
+                    let addresses = tokio::net::lookup_host((host.as_str(), *port)).await?;
+                    let all: Vec<_> =
+                        addresses.map(|at| Box::pin(TcpStream::connect(at))).collect();
+                    if all.is_empty() {
+                        return Err(io::Error::from(io::ErrorKind::NotFound).into());
+                    }
+                    let (stream, _) = futures::future::select_ok(all).await?;
+                    stream.set_nodelay(true)?;
+                    Self::over(stream, info).await
+                }
+                ConnectionAddr::Unix(path) => {
+                    Self::over(UnixStream::connect(path).await?, info).await
+                }
+                _ => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+            }
+        };
+        let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(timed_out)?
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        info: &ConnectionInfo,
+    ) -> Result<Self, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_pipeline_buffer_size(PIPELINE_BUFFER)
+            .set_write_backpressure_boundary(GATHERED_BYTES);
+        let (info, stream) = (info.redis_settings(), Gather::new(stream));
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(info, stream, config).await?;
+        // Left alone, the driver of a connection whose server is frozen would go on writing to it.
+        Ok(Self { connection, _driver: AbortOnDropHandle::new(tokio::spawn(driver)) })
+    }
+}
+
+/// How long scripts take, each with its histogram: to name one costs more than to record in it.
+struct Timings(Vec<Histogram>);
+
+impl Timings {
+    fn new() -> Self {
+        let named = |script: &&Script| {
+            let name = script.name;
+            metrics::histogram!("onsale_script_seconds", "script" => name)
+        };
+        Self(scripts::ALL.iter().map(named).collect())
+    }
+
+    fn note(&self, script: &'static Script, took: Duration) {
+        let at = scripts::ALL.iter().position(|known| std::ptr::eq(*known, script));
+        if let Some(histogram) = at.and_then(|at| self.0.get(at)) {
+            histogram.record(took.as_secs_f64());
+        }
+    }
+}
+
 /// Connections to one run of one Redis process.
 pub struct Link {
     /// The process's `run_id`: another one means that memory was lost or is another's.
     pub run_id: String,
-    connections: Vec<MultiplexedConnection>,
+    lines: Vec<Line>,
+    timings: Timings,
     turn: AtomicUsize,
     broken: AtomicBool,
     born: std::time::Instant,
@@ -85,7 +170,7 @@ pub struct Link {
 
 /// The way to Redis.
 pub struct Redis {
-    client: Client,
+    info: ConnectionInfo,
     bulk: deadpool_redis::Pool,
     link: ArcSwapOption<Link>,
     connections: usize,
@@ -104,15 +189,14 @@ impl Redis {
         prefix: String,
         connections: usize,
     ) -> Result<Arc<Self>, RedisError> {
-        let info = url.into_connection_info()?;
         let tcp = TcpSettings::default().set_nodelay(true);
-        let client = Client::open(info.set_tcp_settings(tcp))?;
+        let info = url.into_connection_info()?.set_tcp_settings(tcp);
         let mut pool = deadpool_redis::PoolConfig::new(BULK_CONNECTIONS);
         pool.timeouts.wait = Some(BULK_TIMEOUT);
         pool.timeouts.create = Some(CONNECT_TIMEOUT);
         pool.timeouts.recycle = Some(CONNECT_TIMEOUT);
         let manager = deadpool_redis::Manager::new_with_config(
-            client.get_connection_info().clone(),
+            info.clone(),
             AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
                 .set_response_timeout(Some(BULK_TIMEOUT)),
@@ -121,9 +205,9 @@ impl Redis {
             .config(pool)
             .runtime(deadpool_redis::Runtime::Tokio1)
             .build()
-            .map_err(|_| RedisError::from(std::io::Error::other("no runtime for the pool")))?;
+            .map_err(|_| RedisError::from(io::Error::other("no runtime for the pool")))?;
         let redis = Self {
-            client,
+            info,
             bulk,
             link: ArcSwapOption::empty(),
             connections,
@@ -171,8 +255,7 @@ impl Redis {
         let link = self.link().filter(|link| link.run_id == run_id).ok_or(Trouble::Down)?;
         let started = std::time::Instant::now();
         let answer = link.eval(script, keys, args).await;
-        metrics::histogram!("onsale_script_seconds", "script" => script.name)
-            .record(started.elapsed().as_secs_f64());
+        link.timings.note(script, started.elapsed());
         match answer {
             Ok(Value::Array(reply)) => {
                 link.heard();
@@ -227,31 +310,25 @@ impl Redis {
     }
 
     async fn dial(&self) -> Result<Link, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_pipeline_buffer_size(PIPELINE_BUFFER);
-        let mut connections: Vec<MultiplexedConnection> = Vec::with_capacity(self.connections);
+        let mut lines: Vec<Line> = Vec::with_capacity(self.connections);
         let mut run_id = None;
         for _ in 0..self.connections {
-            let mut connection =
-                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let mut line = Line::open(&self.info).await?;
             // Every connection compares: behind one address there may be several servers.
-            let seen = run_id_of(&mut connection).await?;
+            let seen = run_id_of(&mut line.connection).await?;
             if run_id.get_or_insert_with(|| seen.clone()) != &seen {
-                return Err(
-                    std::io::Error::other("several Redis servers behind one address").into()
-                );
+                return Err(io::Error::other("several Redis servers behind one address").into());
             }
-            connections.push(connection);
+            lines.push(line);
         }
         for script in scripts::ALL {
             let load = redis::cmd("SCRIPT").arg("LOAD").arg(script.source).to_owned();
-            load.query_async::<String>(&mut connections[0]).await?;
+            load.query_async::<String>(&mut lines[0].connection).await?;
         }
         Ok(Link {
             run_id: run_id.unwrap_or_default(),
-            connections,
+            lines,
+            timings: Timings::new(),
             turn: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             born: std::time::Instant::now(),
@@ -287,7 +364,7 @@ impl Redis {
     /// Asks an idle link whether it lives, and as whom.
     async fn check(&self) {
         let Some(link) = self.link() else { return };
-        let mut connection = link.connections[0].clone();
+        let mut connection = link.lines[0].connection.clone();
         match run_id_of(&mut connection).await {
             Ok(run_id) if run_id == link.run_id => link.heard(),
             Ok(_) => link.broken.store(true, Ordering::Relaxed),
@@ -320,8 +397,8 @@ impl Link {
         keys: &[&str],
         args: &[&[u8]],
     ) -> Result<Value, RedisError> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let mut connection = self.connections[turn].clone();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len();
+        let mut connection = self.lines[turn].connection.clone();
         let mut command = redis::cmd("EVALSHA");
         command.arg(script.sha()).arg(keys.len()).arg(keys).arg(args);
         match command.query_async::<Value>(&mut connection).await {
@@ -341,8 +418,8 @@ impl Link {
 impl Link {
     /// Scripts are loaded first: one that is missing in mid-transaction would be left out.
     async fn eval_together(&self, calls: &[Call]) -> Result<Vec<Value>, RedisError> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let mut connection = self.connections[turn].clone();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len();
+        let mut connection = self.lines[turn].connection.clone();
         let mut load = redis::pipe();
         let mut transaction = redis::pipe();
         transaction.atomic();
@@ -366,5 +443,5 @@ fn is_no_script(error: &RedisError) -> bool {
 async fn run_id_of(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
     let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(connection).await?;
     info.get::<String>("run_id")
-        .ok_or_else(|| std::io::Error::other("Redis did not state its run_id").into())
+        .ok_or_else(|| io::Error::other("Redis did not state its run_id").into())
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -15,6 +14,7 @@ use crate::access::{code, proven_email};
 use crate::accounts;
 use crate::app::App;
 use crate::http::extract::{Body, Buyer, Path, SignedIn};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId};
 

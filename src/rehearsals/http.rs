@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -15,6 +14,7 @@ use super::{Rehearsal, build, slug, times};
 use crate::app::App;
 use crate::audit;
 use crate::http::extract::{Body, IdempotencyKey, Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
 use crate::organizers::creations::{Begun, Creation};

@@ -104,6 +104,14 @@ pub async fn end(pg: &PgPool, shadow: EventId) -> sqlx::Result<()> {
     sqlx::query_scalar!("SELECT end_rehearsal($1)", shadow.0).fetch_one(pg).await.map(drop)
 }
 
+/// Whether there are any, and be it only to be forgotten.
+///
+/// # Errors
+/// If Postgres fails.
+pub async fn any(pg: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM rehearsals) AS "any!""#).fetch_one(pg).await
+}
+
 /// Rehearsals whose time is up.
 ///
 /// # Errors

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +11,7 @@ use super::verdict::Override;
 use super::{Kind, Subject};
 use crate::app::App;
 use crate::http::extract::{Body, Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::organizers::permit::{Own, Sales};
 use crate::organizers::rules;

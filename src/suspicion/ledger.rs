@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::store::{self, Sum, Use};
+use super::store::{self, Owner, Sum, Use};
 use super::{Reason, Subject, traces};
 use crate::app::App;
 use crate::ids::{AccountId, EventId, OrderId};
@@ -53,7 +53,7 @@ struct Tally {
 struct Inner {
     waiting: HashMap<Key, Waiting>,
     tallies: HashMap<Key, Tally>,
-    orders: Vec<(OrderId, OrderNote)>,
+    orders: Vec<(OrderId, Option<Owner>, OrderNote)>,
 }
 
 /// What waits to be written.
@@ -89,13 +89,13 @@ impl Ledger {
         waiting.times = waiting.times.saturating_add(1);
     }
 
-    /// Counts what happened to an order. Never waits.
-    pub fn note_order(&self, order: OrderId, what: OrderNote) {
+    /// Counts what happened to an order, and to whom if that is known. Never waits.
+    pub fn note_order(&self, order: OrderId, owner: Option<Owner>, what: OrderNote) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.orders.len() >= MAX_ORDERS {
             return dropped();
         }
-        inner.orders.push((order, what));
+        inner.orders.push((order, owner, what));
     }
 
     /// Forgets counts whose time is over.
@@ -119,7 +119,7 @@ impl Ledger {
         waiting.into_iter().map(sum).collect()
     }
 
-    fn take_orders(&self) -> Vec<(OrderId, OrderNote)> {
+    fn take_orders(&self) -> Vec<(OrderId, Option<Owner>, OrderNote)> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut inner.orders)
     }
@@ -149,12 +149,17 @@ pub async fn flush(app: &App) -> sqlx::Result<()> {
 }
 
 /// Turns what happened to orders into what counts for and against their buyers.
-async fn whose(app: &App, notes: &[(OrderId, OrderNote)], now_s: i64) -> sqlx::Result<()> {
-    let ids: Vec<_> = notes.iter().map(|(order, _)| order.0).collect();
+async fn whose(
+    app: &App,
+    notes: &[(OrderId, Option<Owner>, OrderNote)],
+    now_s: i64,
+) -> sqlx::Result<()> {
+    let unknown = notes.iter().filter(|(_, owner, _)| owner.is_none());
+    let ids: Vec<_> = unknown.map(|(order, ..)| order.0).collect();
     let owners = store::owners(&app.pg, &ids).await?;
     let mut cards = Vec::new();
-    for (order, what) in notes {
-        let Some(owner) = owners.get(order) else { continue };
+    for (order, owner, what) in notes {
+        let Some(owner) = owner.as_ref().or_else(|| owners.get(order)) else { continue };
         let note = |reason| super::note(app, owner.event, owner.account, owner.traces, reason);
         let card = match what {
             OrderNote::Unpaid => {
@@ -244,7 +249,7 @@ mod tests {
         let event = EventId::fresh();
         for _ in 0..MAX_WAITING + 10 {
             ledger.note(event, Subject::account(AccountId::fresh()), Reason::HoldExpired, 0);
-            ledger.note_order(OrderId::fresh(), OrderNote::Unpaid);
+            ledger.note_order(OrderId::fresh(), None, OrderNote::Unpaid);
         }
         assert_eq!(ledger.take_sums().len(), MAX_WAITING);
         assert_eq!(ledger.take_orders().len(), MAX_ORDERS);

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::reason::Reason;
+use self::store::Owner;
 pub use self::traces::Traces;
 pub use self::verdict::{Lasting, Verdict};
 use crate::app::App;
@@ -192,10 +193,16 @@ pub fn note_expired(app: &App, event: EventId, over: &[(AccountId, String)]) {
     }
 }
 
-/// Something that happened to an order; whose it is is looked up later.
+/// Something that happened to an order; whose it is is looked up later if it isn't known.
 pub fn note_order(app: &App, order: OrderId, what: ledger::OrderNote) {
     if app.config.suspicion.enabled {
-        app.suspicion.ledger.note_order(order, what);
+        let known = app.recent.of(order);
+        let owner = known.map(|known| Owner {
+            event: known.follower.event,
+            account: known.follower.entry.account,
+            traces: known.traces,
+        });
+        app.suspicion.ledger.note_order(order, owner, what);
     }
 }
 

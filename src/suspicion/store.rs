@@ -222,6 +222,9 @@ pub async fn count_overrides(pg: &mut PgConnection, event: EventId) -> sqlx::Res
 /// # Errors
 /// If Postgres fails.
 pub async fn owners(pg: &PgPool, orders: &[Uuid]) -> sqlx::Result<HashMap<OrderId, Owner>> {
+    if orders.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = sqlx::query!(
         "SELECT id, event_id, account, details -> 'traces' AS traces FROM orders
          WHERE id = ANY ($1)",
@@ -284,50 +287,73 @@ pub async fn note_uses(
         return Ok(Vec::new());
     }
     take_turns(&mut *pg).await?;
-    let events: Vec<Uuid> = uses.iter().map(|used| used.event.0).collect();
-    let cards: Vec<Uuid> = uses.iter().map(|used| used.card).collect();
-    let accounts: Vec<Uuid> = uses.iter().map(|used| used.account.0).collect();
-    // In the order of the uses, each later than the one before.
-    let new = sqlx::query_scalar!(
-        r#"WITH new AS (
-               INSERT INTO suspicion_cards (event_id, card, account, at)
-               SELECT u.event, u.card, u.account, statement_timestamp() + u.i * interval '1 us'
-               FROM (SELECT event, card, account, min(i) AS i
-                     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
-                          AS u (event, card, account, i) GROUP BY 1, 2, 3) u
-               ORDER BY u.i
-               ON CONFLICT DO NOTHING RETURNING event_id, card, account)
-           SELECT min(u.i) AS "at!"
-           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
-                AS u (event, card, account, i)
-           JOIN new n ON n.event_id = u.event AND n.card = u.card AND n.account = u.account
-           GROUP BY u.event, u.card, u.account"#,
-        &events,
-        &cards,
-        &accounts
-    )
-    .fetch_all(&mut *pg)
-    .await?;
-    let others = sqlx::query_scalar!(
-        r#"SELECT (SELECT count(*) FROM (
+    let column =
+        |of: fn(&Use) -> Uuid, uses: &[Use]| -> Vec<Uuid> { uses.iter().map(of).collect() };
+    let most = most.max(CARD_ACCOUNTS);
+    let rows = sqlx::query!(
+        r#"SELECT own.at IS NOT NULL AS "known!",
+                  (SELECT count(*) FROM (
                        SELECT FROM suspicion_cards c
-                       WHERE c.event_id = own.event_id AND c.card = own.card
-                         AND c.account <> own.account AND c.at <= own.at
+                       WHERE c.event_id = u.event AND c.card = u.card AND c.account <> u.account
+                         AND (own.at IS NULL OR c.at <= own.at)
                        LIMIT $4) first) AS "others!"
            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
                 AS u (event, card, account, i)
-           JOIN suspicion_cards own
-             ON own.event_id = u.event AND own.card = u.card AND own.account = u.account
+           LEFT JOIN LATERAL (SELECT c.at FROM suspicion_cards c
+                              WHERE c.event_id = u.event AND c.card = u.card
+                                AND c.account = u.account OFFSET 0) own ON true
            ORDER BY u.i"#,
-        &events,
-        &cards,
-        &accounts,
-        most.max(CARD_ACCOUNTS)
+        &column(|used| used.event.0, uses),
+        &column(|used| used.card, uses),
+        &column(|used| used.account.0, uses),
+        most
     )
-    .fetch_all(pg)
+    .fetch_all(&mut *pg)
     .await?;
-    let before = (1..).zip(others);
-    Ok(before.map(|(at, others)| Before { others, is_new: new.contains(&at) }).collect())
+    let stored: Vec<Before> =
+        rows.iter().map(|row| Before { others: row.others, is_new: !row.known }).collect();
+    let (before, new) = ranked(uses, &stored, most);
+    if new.is_empty() {
+        return Ok(before);
+    }
+    // Each later than the one before.
+    sqlx::query!(
+        "INSERT INTO suspicion_cards (event_id, card, account, at)
+         SELECT u.event, u.card, u.account, statement_timestamp() + u.i * interval '1 us'
+         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY
+              AS u (event, card, account, i)
+         ON CONFLICT DO NOTHING",
+        &column(|used| used.event.0, &new),
+        &column(|used| used.card, &new),
+        &column(|used| used.account.0, &new)
+    )
+    .execute(pg)
+    .await?;
+    Ok(before)
+}
+
+/// What is known of uses that come one after the other, if this is stored; and those that are new.
+fn ranked(uses: &[Use], stored: &[Before], most: i64) -> (Vec<Before>, Vec<Use>) {
+    let mut firsts: HashMap<(Uuid, Uuid), Vec<(Uuid, Before)>> = HashMap::new();
+    let (mut before, mut new) = (Vec::with_capacity(uses.len()), Vec::new());
+    for (used, stored) in uses.iter().zip(stored) {
+        if !stored.is_new {
+            before.push(*stored);
+            continue;
+        }
+        let earlier = firsts.entry((used.event.0, used.card)).or_default();
+        let first = earlier.iter().find(|(account, _)| *account == used.account.0);
+        if let Some((_, first)) = first {
+            before.push(Before { is_new: false, ..*first });
+            continue;
+        }
+        let also = i64::try_from(earlier.len()).unwrap_or(i64::MAX);
+        let rank = Before { others: stored.others.saturating_add(also).min(most), is_new: true };
+        earlier.push((used.account.0, rank));
+        before.push(rank);
+        new.push(*used);
+    }
+    (before, new)
 }
 
 /// One subject with its reasons.
@@ -426,4 +452,31 @@ pub async fn forget(pg: &PgPool, most: i64) -> sqlx::Result<bool> {
     .await?;
     let full = most.unsigned_abs();
     Ok(faded.rows_affected() >= full || cards.rows_affected() >= full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_that_come_together_count_one_after_the_other() {
+        let (event, card, other) = (EventId::fresh(), Uuid::now_v7(), Uuid::now_v7());
+        let accounts: Vec<AccountId> = (0..4).map(|_| AccountId::fresh()).collect();
+        let used = |card: Uuid, at: usize| Use { event, card, account: accounts[at] };
+        let uses = [
+            used(card, 0),
+            used(card, 1),
+            used(other, 1),
+            used(card, 0),
+            used(card, 2),
+            used(card, 3),
+        ];
+        // The second account is known already, as the first of this card's.
+        let stored = [(1, true), (0, false), (0, true), (1, true), (1, true), (1, true)]
+            .map(|(others, is_new)| Before { others, is_new });
+        let (before, new) = ranked(&uses, &stored, 2);
+        let told: Vec<_> = before.iter().map(|before| (before.others, before.is_new)).collect();
+        assert_eq!(told, [(1, true), (0, false), (0, true), (1, false), (2, true), (2, true)]);
+        assert_eq!(new, [uses[0], uses[2], uses[4], uses[5]]);
+    }
 }

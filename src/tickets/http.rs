@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +14,7 @@ use super::qr;
 use crate::app::App;
 use crate::holds::http::{PlaceView, place_view};
 use crate::http::extract::{Body, MaybeBuyer, Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OrderId};
 use crate::orders::http::{LinkQuery, visible};

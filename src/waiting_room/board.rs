@@ -223,6 +223,12 @@ impl Boards {
         if let Some(known) = self.boards.get(&event).filter(|board| good(board)) {
             return Ok(Some(known.clone()));
         }
+        // Boxed: every poll would have the room for it.
+        Box::pin(self.get_written(app, event)).await
+    }
+
+    async fn get_written(&self, app: &App, event: EventId) -> Result<Option<Arc<Board>>, Problem> {
+        let good = |board: &Board| board.written.elapsed() < TOO_OLD;
         // Many ask at once: one writes it.
         let writing = self.writing.entry(event).or_default().clone();
         let _turn = writing.lock().await;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -20,7 +19,9 @@ use super::{Room, passes, turn};
 use crate::access::grant::{Grant, access_of};
 use crate::accounts;
 use crate::app::App;
+use crate::http::around;
 use crate::http::extract::{Body, Buyer, Path, Query, Session};
+use crate::http::json::Json;
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
@@ -34,6 +35,8 @@ const STREAM_EVERY: Duration = Duration::from_secs(10);
 const STREAM_LEAST: Duration = Duration::from_secs(1);
 /// What everybody is told may be kept by a cache for so long.
 const SHARED_POLICY: &str = "public, max-age=1, stale-while-revalidate=4";
+/// Headers of a poll's answer, with those that it gets on its way.
+const ANSWER_HEADERS: usize = 8;
 
 /// The event's room, if the public may see the event.
 ///
@@ -45,20 +48,28 @@ pub async fn find(app: &App, event: &str) -> Result<Arc<Room>, Problem> {
     room.ok_or_else(|| Problem::new(Code::NotFound).detail("this event has no waiting room"))
 }
 
-/// The room's board.
+/// The room as it is known now.
+///
+/// # Errors
+/// `not_found` if there is none any more.
+pub fn known(app: &App, event: EventId) -> Result<Arc<Room>, Problem> {
+    app.rooms.known(event).ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// The board of a room as it is known now.
 ///
 /// # Errors
 /// `not_found` if there is none.
-pub async fn board(app: &App, event: EventId) -> Result<Arc<Board>, Problem> {
-    let get =
-        || async { app.boards.get(app, event).await?.ok_or_else(|| Problem::new(Code::NotFound)) };
-    let board = get().await?;
+pub async fn board(app: &App, room: &Room) -> Result<Arc<Board>, Problem> {
+    let gone = || Problem::new(Code::NotFound);
+    let board = app.boards.get(app, room.event).await?.ok_or_else(gone)?;
     // A lane that was made a moment ago isn't on it yet, and may be joined already.
-    if app.rooms.known(event).is_none_or(|room| room.lanes.len() <= board.room.lanes.len()) {
+    if room.lanes.len() <= board.room.lanes.len() {
         return Ok(board);
     }
-    app.boards.refresh(app, event).await?;
-    get().await
+    // Boxed: every poll would have the room for it.
+    Box::pin(app.boards.refresh(app, room.event)).await?;
+    app.boards.get(app, room.event).await?.ok_or_else(gone)
 }
 
 /// What everybody in the waiting room is told.
@@ -75,15 +86,15 @@ pub async fn board(app: &App, event: EventId) -> Result<Arc<Board>, Problem> {
         (status = 404, description = "No such event, or it has no waiting room",
             body = ProblemBody))
 )]
-pub async fn read(
-    State(app): State<Arc<App>>,
-    Path(event): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let room = find(&app, &event).await?;
-    let board = board(&app, room.event).await?;
-    let body = || board.body.clone();
-    Ok(crate::holds::http::cached(&headers, &board.etag, "application/json", SHARED_POLICY, body))
+pub async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
+    around::poll(&app, request, async |mut parts| {
+        let Path(event) = Path::<String>::from_request_parts(&mut parts, &app).await?;
+        let room = find(&app, &event).await?;
+        let board = board(&app, &room).await?;
+        let (kind, body) = ("application/json", || board.body.clone());
+        Ok(crate::holds::http::cached(&parts.headers, &board.etag, kind, SHARED_POLICY, body))
+    })
+    .await
 }
 
 /// How to join.
@@ -162,8 +173,9 @@ pub async fn join(
         client,
     };
     let token = admit(&app, &room, &joiner).await?;
-    let board = board(&app, room.event).await?;
-    let place = place_view(&app, &board, &token)?;
+    let room = known(&app, room.event)?;
+    let board = board(&app, &room).await?;
+    let place = place_view(&app, &room, &board, &token)?;
     Ok(Json(JoinView { token: token.seal(&app.keyring), place }))
 }
 
@@ -190,9 +202,13 @@ pub async fn admit(
 ///
 /// # Errors
 /// `queue_token` if its lane is gone.
-pub fn place_view(app: &App, board: &Board, token: &QueueToken) -> Result<PlaceView, Problem> {
-    let room = app.rooms.known(token.event).ok_or_else(|| Problem::new(Code::NotFound))?;
-    poll::view(&room, board, token, app.rooms.now_ms(), &app.config.waiting_room)
+pub fn place_view(
+    app: &App,
+    room: &Room,
+    board: &Board,
+    token: &QueueToken,
+) -> Result<PlaceView, Problem> {
+    poll::view(room, board, token, app.rooms.now_ms(), &app.config.waiting_room)
         .ok_or_else(|| Problem::new(Code::QueueToken).detail("its lane is gone"))
 }
 
@@ -229,28 +245,36 @@ pub struct PollView {
         (status = 404, description = "No such event, or it has no waiting room",
             body = ProblemBody))
 )]
-pub async fn place(
-    State(app): State<Arc<App>>,
-    Path(event): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let room = find(&app, &event).await?;
-    let text = headers.get(QUEUE_HEADER).and_then(|value| value.to_str().ok());
-    let token = open(&app, room.event, text)?;
-    let board = board(&app, room.event).await?;
-    answer(&app, &board, &token)
+pub async fn place(State(app): State<Arc<App>>, request: Request) -> Response {
+    around::poll(&app, request, async |mut parts| {
+        let Path(event) = Path::<String>::from_request_parts(&mut parts, &app).await?;
+        let room = find(&app, &event).await?;
+        let text = parts.headers.get(QUEUE_HEADER).and_then(|value| value.to_str().ok());
+        let token = open(&app, room.event, text)?;
+        let board = board(&app, &room).await?;
+        answer(&app, &room, &board, &token)
+    })
+    .await
 }
 
 /// A poll's answer.
 ///
 /// # Errors
 /// `queue_token` if its lane is gone.
-pub fn answer(app: &App, board: &Board, token: &QueueToken) -> Result<Response, Problem> {
-    let view = place_view(app, board, token)?;
-    let json = HeaderValue::from_static("application/json");
-    let no_store = HeaderValue::from_static("no-store");
-    let headers = [(header::CONTENT_TYPE, json), (header::CACHE_CONTROL, no_store)];
-    Ok((headers, poll::body(&view, board)).into_response())
+pub fn answer(
+    app: &App,
+    room: &Room,
+    board: &Board,
+    token: &QueueToken,
+) -> Result<Response, Problem> {
+    let view = place_view(app, room, board, token)?;
+    let mut response = Response::new(axum::body::Body::from(poll::body(&view, board)));
+    let headers = response.headers_mut();
+    // At once for all that an answer has: it would grow twice.
+    headers.reserve(ANSWER_HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// A stream's parameters.
@@ -299,7 +323,8 @@ pub fn watch(app: &Arc<App>, token: QueueToken) -> Result<Response, Problem> {
             () = tokio::time::sleep(pause) => {}
         }
         let board = app.boards.get(&app, token.event).await.ok()??;
-        let view = place_view(&app, &board, &token).ok()?;
+        let room = app.rooms.known(token.event)?;
+        let view = place_view(&app, &room, &board, &token).ok()?;
         // Streams are pushed to as often as a poll would have asked, but follow a turn closely.
         let pause = Duration::from_millis(view.poll_after_ms).clamp(STREAM_LEAST, STREAM_EVERY);
         let body = poll::body(&view, &board);

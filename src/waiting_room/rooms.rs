@@ -46,7 +46,8 @@ impl Rooms {
         match self.known(event) {
             Some(room) => Ok(Some(room)),
             None => {
-                self.refresh(&[event]).await?;
+                // Boxed: every poll would have the room for it.
+                Box::pin(self.refresh(&[event])).await?;
                 Ok(self.known(event))
             }
         }

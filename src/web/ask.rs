@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +21,7 @@ use crate::catalog::cache::Sale;
 use crate::holds::asks::http::{self as asks, AskView};
 use crate::holds::plan::Wish;
 use crate::http::extract::{Buyer, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem};
 use crate::ids::AskId;
 use crate::say;

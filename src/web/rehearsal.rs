@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
@@ -16,6 +15,7 @@ use super::words;
 use crate::app::App;
 use crate::catalog::Event;
 use crate::http::extract::{Body, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AttemptId, OrderId};
 use crate::orders::{Order, store};

@@ -1,6 +1,9 @@
 //! The outbox: what commits left to be told becomes mails, and mails leave.
+//!
+//! No faster than `mail.per_second`: what is more waits in the outbox, a row per commit.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use futures::stream::{self, StreamExt};
 use uuid::Uuid;
@@ -11,7 +14,7 @@ use crate::mail::{Kind, Mail, NotSent, Unbuildable};
 use crate::orders::{Order, store};
 use crate::words::Language;
 
-/// Commits that one look fans out.
+/// Commits that one look fans out at most.
 const ROWS: i64 = 50;
 /// Mails that one look sends.
 const MAILS: i64 = 128;
@@ -58,25 +61,36 @@ enum Outcome {
 /// # Errors
 /// If Postgres fails. A mail that doesn't leave is tried again later.
 pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
-    let (all_told, mut due) = fan_out(app).await?;
-    let room = MAILS - i64::try_from(due.len()).unwrap_or(MAILS);
+    let most = app.mail_pace.room(Instant::now()).min(MAILS);
+    if most == 0 {
+        return Ok(false);
+    }
+    let (all_told, mut due) = fan_out(app, most).await?;
+    let room = most - i64::try_from(due.len()).unwrap_or(most);
     if room > 0 {
         due.extend(lease(app, room).await?);
     }
-    let full = due.len() >= usize::try_from(MAILS).unwrap_or(usize::MAX);
+    app.mail_pace.done(due.len());
+    let full = due.len() >= usize::try_from(most).unwrap_or(usize::MAX);
     let all_sent = send(app, due).await?;
     Ok(!all_told || full && all_sent)
 }
 
 /// One mail per order and kind, however often it is told: what buyers ask for once more is in
-/// `mails` already. The new mails come leased; those that are more than one look sends are due at
-/// once, and those of rehearsals never. True if everything was told.
-async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
+/// `mails` already. Commits are told until there are so many mails. The new ones come leased; those
+/// of the last commit that are too many are due at once, and those of rehearsals never. True if
+/// everything was told.
+async fn fan_out(app: &App, most: i64) -> Result<(bool, Vec<Due>), sqlx::Error> {
     let mut pg = app.errands.take().await?;
     let rows = sqlx::query!(
-        r#"WITH told AS (
+        r#"WITH seen AS (
+               SELECT id, orders FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+           ), told AS (
                DELETE FROM outbox WHERE id = ANY (ARRAY (
-                   SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
+                   SELECT s.id FROM (
+                       SELECT id, sum(cardinality(orders)) OVER (ORDER BY id)
+                                  - cardinality(orders) AS before FROM seen) s
+                   WHERE s.before < $2))
                RETURNING kind, orders
            ), new AS (
                SELECT o.id, t.kind, o.details ->> 'locale' AS locale,
@@ -94,17 +108,20 @@ async fn fan_out(app: &App) -> Result<(bool, Vec<Due>), sqlx::Error> {
                FROM new
                ON CONFLICT DO NOTHING RETURNING order_id, kind, tries
            )
-           SELECT n.told AS "told!", a.order_id AS "order?", a.kind AS "kind?", a.tries AS "tries?",
+           SELECT n.told = n.seen AND n.seen < $1 AS "all_told!",
+                  a.order_id AS "order?", a.kind AS "kind?", a.tries AS "tries?",
                   (SELECT locale FROM new WHERE new.id = a.order_id LIMIT 1) AS locale
-           FROM (SELECT count(*) AS told FROM told) n LEFT JOIN added a ON a.tries > 0"#,
+           FROM (SELECT (SELECT count(*) FROM told) AS told,
+                        (SELECT count(*) FROM seen) AS seen) n
+           LEFT JOIN added a ON a.tries > 0"#,
         ROWS,
-        MAILS,
+        most,
         LEASE_S
     )
     .fetch_all(&mut *pg)
     .await;
     let rows = pg.give_back(rows)?;
-    let all_told = rows.first().is_none_or(|row| row.told < ROWS);
+    let all_told = rows.first().is_none_or(|row| row.all_told);
     let due = rows.into_iter().filter_map(|row| {
         let (order, kind, tries) = (row.order?, row.kind?, row.tries?);
         Some(Due { order, kind, nth: 0, recipient: None, tries, locale: row.locale })

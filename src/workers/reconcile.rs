@@ -83,11 +83,14 @@ async fn read_list(app: &App, gateway: &Gateway) -> Result<(), Problem> {
         // Most are known: one query finds those that are not.
         let mut pg = app.errands.take().await?;
         let known = sqlx::query_scalar!(
-            r#"SELECT a.reference AS "reference!" FROM attempts a
-               WHERE a.provider = $1 AND a.reference = ANY ($2) AND a.status = 'succeeded'
-               UNION ALL
-               SELECT r.intent FROM refunds r
-               WHERE r.provider = $1 AND r.intent = ANY ($2) AND r.order_id IS NULL"#,
+            // OFFSET 0: one by one, or a page's hundred are found by reading all ever paid.
+            r#"SELECT u.reference AS "reference!" FROM unnest($2::text[]) AS u (reference)
+               WHERE EXISTS (SELECT FROM attempts a
+                             WHERE a.provider = $1 AND a.reference = u.reference
+                               AND a.status = 'succeeded' OFFSET 0)
+                  OR EXISTS (SELECT FROM refunds r
+                             WHERE r.provider = $1 AND r.intent = u.reference
+                               AND r.order_id IS NULL OFFSET 0)"#,
             gateway.name(),
             &references
         )

@@ -18,6 +18,14 @@ const KEPT_S: f64 = 600.0;
 /// # Errors
 /// If Postgres fails. Trouble with one rehearsal doesn't stop the others.
 pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
+    if store::any(&app.pg).await? {
+        go_on(app).await?;
+    }
+    forget_pictures(app);
+    Ok(false)
+}
+
+async fn go_on(app: &App) -> sqlx::Result<()> {
     for shadow in store::overdue(&app.pg).await? {
         store::end(&app.pg, shadow).await?;
         app.catalog.refresh(shadow).await?;
@@ -39,8 +47,7 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
             Err(problem) => tracing::warn!(%shadow, ?problem, "a rehearsal stays remembered"),
         }
     }
-    forget_pictures(app);
-    Ok(false)
+    Ok(())
 }
 
 /// What this process keeps of events that are gone, beside the catalog.

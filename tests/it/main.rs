@@ -18,6 +18,7 @@ mod bots;
 mod contact;
 mod crowd;
 mod details;
+mod due;
 mod embedding;
 mod expiry;
 mod faults;

@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,10 +23,11 @@ use uuid::Uuid;
 
 use super::{COME_WITHIN, Clock, Invitation, LOOK_EVERY, SILENT_AFTER, State, at_file};
 use crate::rig::Programs;
-use crate::run::Playing;
+use crate::run::{Playing, postman};
 use crate::scenario::{Scenario, Shard};
 use crate::verdict::report::Facts;
 use crate::verdict::shards::{Shards, merge};
+use crate::visitors::letters::Waiting;
 
 /// Largest part that is taken, in bytes: two million visitors have some 30 MB.
 const MAX_PART_BYTES: usize = 256 << 20;
@@ -39,6 +41,7 @@ pub struct Desk {
     invitation: String,
     seen: Mutex<Seen>,
     at_file: PathBuf,
+    pg: PgPool,
 }
 
 #[derive(Default)]
@@ -94,6 +97,7 @@ impl Desk {
             invitation: serde_json::to_string(&invitation)?,
             seen: Mutex::default(),
             at_file: at_file(&playing.directory),
+            pg: shop.pg.clone(),
         });
         let listener = TcpListener::bind((options.host, 0)).await?;
         // Who was told nothing finds nothing.
@@ -103,6 +107,7 @@ impl Desk {
             .route(&format!("/{key}/{{shard}}/join"), post(join))
             .route(&format!("/{key}/{{shard}}/state"), post(state))
             .route(&format!("/{key}/{{shard}}/part"), post(part))
+            .route(&format!("/{key}/{{shard}}/mail"), post(mail))
             .layer(DefaultBodyLimit::max(MAX_PART_BYTES))
             .with_state(desk.clone());
         let serving = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -234,5 +239,16 @@ async fn part(
             StatusCode::NO_CONTENT
         }
         None => StatusCode::NOT_FOUND,
+    }
+}
+
+/// The mails that visitors of another generator wait for; it asks for them without a content type.
+async fn mail(Shared(desk): Shared<Arc<Desk>>, waiting: String) -> Response {
+    let Ok(waiting) = serde_json::from_str::<Vec<Waiting>>(&waiting) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    match postman::newest(&desk.pg, &waiting).await {
+        Ok(letters) => Json(letters).into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

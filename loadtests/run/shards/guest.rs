@@ -13,10 +13,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{COME_WITHIN, Invitation, LOOK_EVERY, SILENT_AFTER, State, at_file};
 use crate::rig::cpu::Process;
-use crate::run::{Beside, Playing, Watch};
+use crate::run::{Beside, Playing, Watch, postman};
 use crate::scenario::{Scenario, Shard};
 use crate::verdict::report::Facts;
 use crate::verdict::shards::Shards;
+use crate::visitors::letters::{Letter, Waiting};
 use crate::visitors::{Crowd, Site};
 use crate::wire::{Answer, Ask, Origin};
 
@@ -56,6 +57,14 @@ impl Line {
         let answer = timeout(ANSWER_WITHIN, self.ask("state", String::new())).await??;
         ensure!(answer.status.is_success(), "the first generator says {}", answer.status);
         Ok((serde_json::from_slice(&answer.body)?, asked + asked.elapsed() / 2))
+    }
+
+    /// The mails that are waited for.
+    async fn mail(&self, waiting: &[Waiting]) -> Result<Vec<Letter>> {
+        let body = serde_json::to_string(waiting)?;
+        let answer = timeout(ANSWER_WITHIN, self.ask("mail", body)).await??;
+        ensure!(answer.status.is_success(), "the first generator says {}", answer.status);
+        Ok(serde_json::from_slice(&answer.body)?)
     }
 
     /// Leaves there what was seen.
@@ -105,10 +114,10 @@ pub async fn join(playing: &Playing, name: Option<&str>) -> Result<(Facts, Resul
     let begun = back(Duration::from_millis(clock.begun_ms_ago));
     let ahead = Duration::from_millis(clock.opens_in_ms.unsigned_abs());
     let opens = if clock.opens_in_ms >= 0 { at + ahead } else { back(ahead) };
-    let crowd =
-        Crowd::gather(scenario, Site { servers, sandbox, begun, opens, shard, abroad: None })
-            .await?;
+    let site = Site { servers, sandbox, begun, opens, shard, abroad: None, has_mail: true };
+    let crowd = Crowd::gather(scenario, site).await?;
     let line = Arc::new(line);
+    let _mail = AbortOnDropHandle::new(tokio::spawn(carry(crowd.clone(), line.clone())));
     let _listening = AbortOnDropHandle::new(tokio::spawn(listen(crowd.clone(), line.clone())));
     let mut facts = come_and_go(&crowd, playing).await?;
     facts.shards = Some(Shards::one(run, shard, &facts));
@@ -157,6 +166,16 @@ async fn listen(crowd: Arc<Crowd>, line: Arc<Line>) {
             Err(_) => {}
         }
         sleep(ASK_EVERY).await;
+    }
+}
+
+/// Has the first generator look for the mails that visitors here wait for.
+async fn carry(crowd: Arc<Crowd>, line: Arc<Line>) {
+    loop {
+        let waiting = postman::waiting(&crowd).await;
+        // What isn't answered is asked again.
+        let found = line.mail(&waiting).await;
+        found.into_iter().flatten().for_each(|letter| crowd.deliver(letter));
     }
 }
 

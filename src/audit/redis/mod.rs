@@ -64,7 +64,8 @@ const GENERATION: Comparison = Comparison {
     about: About {
         invariant: "16",
         name: "generation",
-        proves: "Redis has the epoch and the sale's state that Postgres names, on the same run",
+        proves: "Redis has the epoch and the sale's state that Postgres names, on the same run, and \
+                 says so if any place is blocked",
     },
     when: When::Always,
     compares: Compares::Both,
@@ -74,10 +75,14 @@ const GENERATION: Comparison = Comparison {
 fn generation(pair: &Pair) -> Vec<Finding> {
     let head = |field: &str| pair.view.head.get(field).map_or("none", String::as_str);
     let run_id = pair.books.run_id.as_deref().unwrap_or("none");
+    // Holds look at what is blocked only if the head says that there is any.
+    let any = pair.view.blocked.iter().flat_map(|(_, bitmap)| bitmap).any(|byte| *byte != 0);
+    let blocked = if any { "1" } else { head("blocked") };
     let expected = [
         ("run", run_id, pair.view.run_id.as_str()),
         ("epoch", &pair.books.epoch.to_string(), head("epoch")),
         ("state", &pair.books.status, head("state")),
+        ("blocked", blocked, head("blocked")),
     ];
     let differs = expected.into_iter().filter(|(_, postgres, redis)| postgres != redis);
     differs

@@ -19,7 +19,7 @@ pub struct View {
     pub run_id: String,
     /// Its clock, in milliseconds.
     pub now_ms: i64,
-    /// `epoch`, `state` and `seq`.
+    /// `epoch`, `state`, `blocked` and `seq`.
     pub head: HashMap<String, String>,
     pub taken: Vec<u8>,
     pub kills: Vec<u8>,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
@@ -19,6 +18,7 @@ use crate::holds::plan::{Plan, Wish};
 use crate::holds::record::{Record, Step};
 use crate::holds::redis::{self as grips, Letting, Released};
 use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Session};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, AskId, EventId, HoldId};
 use crate::suspicion::{self, Traces};
@@ -200,7 +200,7 @@ fn checked(
     }
     Ok(NewAsk {
         id: ask_id(listing.event.id, sale.epoch, account, key),
-        digest: hex::encode(crate::holds::digest(wish)),
+        digest: crate::holds::digest_text(wish),
         account,
         levels,
         wish: text,

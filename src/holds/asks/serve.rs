@@ -53,7 +53,7 @@ pub async fn serve(app: &App, sale: &Sale) -> Result<bool, Trouble> {
         let InLine { id, digest, account, .. } = ask;
         let asker = Asker { id: hold_of(id), digest, account, retake: false };
         calls.push(grips::hold_call(sale, &asker, &plan));
-        tried.push((id, account));
+        tried.push((id, account, plan));
     }
     let mut replies = app.redis.eval_together(&sale.run_id, &calls).await?.into_iter().map(Reply);
     faults::point("asks served");
@@ -64,8 +64,8 @@ pub async fn serve(app: &App, sale: &Sale) -> Result<bool, Trouble> {
     };
     suspicion::note_expired(app, sale.listing.event.id, &swept.over);
     let mut served = 0;
-    for ((id, account), reply) in tried.into_iter().zip(replies) {
-        let held = grips::read_held(&reply).ok_or_else(|| reply.bad(&scripts::HOLD))?;
+    for ((id, account, plan), reply) in tried.into_iter().zip(replies) {
+        let held = grips::read_held(&reply, &plan).ok_or_else(|| reply.bad(&scripts::HOLD))?;
         if matches!(held, Held::Held { .. }) {
             served += 1;
             hand_over(app, sale, id, account).await?;

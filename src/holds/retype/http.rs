@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 
@@ -14,6 +13,7 @@ use crate::catalog::cache::Sale;
 use crate::holds::http::HoldView;
 use crate::holds::record::{Record, Step};
 use crate::http::extract::{Body, Buyer, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, HoldId};
 use crate::redis::Trouble;

@@ -1,7 +1,5 @@
 //! What is left of a limit, as clients are told (draft-ietf-httpapi-ratelimit-headers).
 
-use std::fmt::Write;
-
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponseParts, ResponseParts};
 
@@ -43,18 +41,18 @@ impl Allowance {
         if !self.rate.limits() {
             return;
         }
-        let (name, quota, window) = (self.name, self.rate.burst, self.rate.window_s().max(1));
         let mut text = String::with_capacity(48);
-        let mut add = |header: HeaderName, (q, quota): (char, u32), (w, seconds): (char, u32)| {
+        let mut add = |header: HeaderName, (q, quota): (&str, u32), (w, seconds): (&str, u32)| {
             text.clear();
-            // Writing to a string can't fail.
-            let _ = write!(text, "\"{name}\";{q}={quota};{w}={seconds}");
+            let mut number = itoa::Buffer::new();
+            text.extend(["\"", self.name, "\";", q, "=", number.format(quota)]);
+            text.extend([";", w, "=", number.format(seconds)]);
             if let Ok(value) = HeaderValue::from_str(&text) {
                 headers.append(header, value);
             }
         };
-        add(POLICY, ('q', quota), ('w', window));
-        add(LEFT, ('r', self.left), ('t', self.reset_s));
+        add(POLICY, ("q", self.rate.burst), ("w", self.rate.window_s().max(1)));
+        add(LEFT, ("r", self.left), ("t", self.reset_s));
     }
 }
 

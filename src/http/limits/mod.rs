@@ -17,14 +17,18 @@ pub mod shared;
 pub mod shed;
 pub mod table;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+use tower::Service;
 
 pub use self::allowance::Allowance;
 pub use self::class::Class;
@@ -36,74 +40,127 @@ pub use self::table::{NodeLimit, SharedLimit};
 use super::extract::{BodyWithin, Raw, bearer};
 use super::problem::Problem;
 use crate::app::App;
-use crate::rehearsals::tag;
+use crate::rehearsals::tag::{self, Played};
 use crate::web::refused;
 use crate::web::session::SESSION;
 
-/// Lets a request through, or refuses it: whoever asks too often with 429, slow bodies with 408,
+/// Lets requests through, or refuses them: whoever asks too often with 429, slow bodies with 408,
 /// and what there is no room for with 503. Webhooks are never refused: they settle.
-pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    note_played(&app, &mut request);
+#[derive(Clone)]
+pub struct Admit<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Admit<S> {
+    /// Before a service.
+    pub const fn new(app: Arc<App>, inner: S) -> Self {
+        Self { app, inner }
+    }
+}
+
+impl<S> Service<Request> for Admit<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let app = self.app.clone();
+        // The one that is ready is called, not its clone.
+        let clone = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move { admit(&app, request, |request| ready.call(request)).await })
+    }
+}
+
+/// What [`Admit`] does with one of them.
+async fn admit<F>(
+    app: &App,
+    mut request: Request,
+    run: impl FnOnce(Request) -> F,
+) -> Result<Response, Infallible>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    // Whoever asks for the client of a rehearsal's request gets the visitor that it plays.
+    if let Some(played) = played(app, request.headers(), request.uri().path()) {
+        request.extensions_mut().insert(played);
+    }
     let route = request.extensions().get::<MatchedPath>();
     let class = route.map_or(Class::Browse, |route| Class::of(request.method(), route.as_str()));
     if class == Class::Operate {
-        return next.run(request).await;
+        return run(request).await;
     }
     let reader = crate::web::for_people(&request);
-    let client = Client::of(&app, request.extensions(), request.headers());
+    let client = Client::of(app, request.extensions(), request.headers());
     let checked = app.limits.check_class(class.limits(), client, session(request.headers()));
     let allowances = match checked {
         Ok(allowances) => allowances,
-        Err(problem) => return refused(&app, reader.as_ref(), problem),
+        Err(problem) => return Ok(refused(app, reader.as_ref(), problem)),
     };
     let matched = route.is_some();
-    let request = match read_body(&app, class.reads_first() && matched, request).await {
+    let request = match read_body(app, class.reads_first() && matched, request).await {
         Ok(request) => request,
-        Err(problem) => return refused(&app, reader.as_ref(), problem),
+        Err(problem) => return Ok(refused(app, reader.as_ref(), problem)),
     };
     let underway = match app.limits.in_flight.begin(class) {
         Ok(underway) => underway,
         Err(problem) => {
             drop(request);
             app.limits.in_flight.pause().await;
-            return refused(&app, reader.as_ref(), problem);
+            return Ok(refused(app, reader.as_ref(), problem));
         }
     };
-    let mut response = next.run(request).await;
+    let mut response = run(request).await?;
     drop(underway);
     if class.tells() {
         for allowance in allowances.into_iter().flatten() {
             allowance.tell(response.headers_mut());
         }
     }
-    response
+    Ok(response)
 }
 
 /// The same for polls of a waiting room, which have no body and are nobody's page.
-pub async fn admit_poll(app: &App, mut request: Request, next: Next) -> Response {
-    note_played(app, &mut request);
-    let client = Client::of(app, request.extensions(), request.headers());
-    let session = session(request.headers());
+pub async fn admit_poll<F>(app: &App, parts: Parts, answer: impl FnOnce(Parts) -> F) -> Response
+where
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let client = match played(app, &parts.headers, parts.uri.path()) {
+        Some(played) => Some(Client(played.address)),
+        None => Client::of(app, &parts.extensions, &parts.headers),
+    };
+    let session = session(&parts.headers);
     if let Err(problem) = app.limits.check_class(Class::Wait.limits(), client, session) {
         return problem.into_response();
     }
     match app.limits.in_flight.begin(Class::Wait) {
-        Ok(_underway) => next.run(request).await,
+        Ok(_underway) => answer(parts).await.into_response(),
         Err(problem) => {
-            drop(request);
+            drop(parts);
             app.limits.in_flight.pause().await;
             problem.into_response()
         }
     }
 }
 
-/// Takes note of the visitor that a rehearsal's request plays: whoever asks for its client gets
-/// that one.
-fn note_played(app: &App, request: &mut Request) {
-    let path = request.uri().path();
-    if let Some(played) = tag::played(&app.keyring, request.headers(), path, app.now()) {
-        request.extensions_mut().insert(played);
+/// The visitor that a rehearsal's request plays.
+fn played(app: &App, headers: &HeaderMap, path: &str) -> Option<Played> {
+    // Hardly any request does, and to look at the clock for all of them has its price.
+    if !headers.contains_key(tag::HEADER) {
+        return None;
     }
+    tag::played(&app.keyring, headers, path, app.now())
 }
 
 /// The request with its body in memory, if that is to be read first, or with the time in which

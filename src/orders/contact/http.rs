@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use crate::accounts::Session;
 use crate::accounts::http::address;
 use crate::app::App;
 use crate::http::extract::{Body, MaybeBuyer, MaybeSession, Path, Query};
+use crate::http::json::Json;
 use crate::http::limits::{self, SharedLimit};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::OrderId;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::catalog::edit::areas as edit;
 use crate::http::extract::{Body, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::organizers::permit::{Own, Sales};
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use super::views::CodeView;
 use crate::app::App;
 use crate::catalog::edit::{Edit, kinds};
 use crate::http::extract::{Body, IdempotencyKey};
+use crate::http::json::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::organizers::creations::{Begun, Creation};
 use crate::organizers::permit::{Catalog, Own};

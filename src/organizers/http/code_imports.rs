@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::access::import::{Fault, MAX_FAULTS, Own as OwnCode};
 use crate::access::{Binding, code, import, store};
 use crate::app::App;
 use crate::http::extract::{IdempotencyKey, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
 use crate::organizers::creations::{Begun, Creation};

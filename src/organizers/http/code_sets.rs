@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -17,6 +16,7 @@ use crate::access::{Binding, MAX_CODES};
 use crate::app::App;
 use crate::catalog::edit::Edit;
 use crate::http::extract::{Body, IdempotencyKey, Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OfferId};
 use crate::organizers::creations::{Begun, Creation};

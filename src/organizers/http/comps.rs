@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -26,6 +25,7 @@ use crate::holds::http::{Terms, hold_with};
 use crate::holds::plan::{Wish, WishLine};
 use crate::holds::redis::{self as grips, Letting};
 use crate::http::extract::{Body, IdempotencyKey};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, OfferId};
 use crate::orders::{self, Order};
@@ -132,7 +132,7 @@ async fn give(
     let sale = app.built(sale).await?;
     let wish = wish(&sale.listing, &request)?;
     let terms = Terms::default();
-    let (_, held) = hold_with(app, sale.clone(), account, key, &wish, terms).await?;
+    let (_, Json(held)) = hold_with(app, sale.clone(), account, key, &wish, terms).await?;
     // A hold's id names its epoch: after a rebuild the same request holds anew. Whatever was
     // claimed in an earlier epoch is visible by now.
     let sale = app.catalog.refresh(held.event).await?.unwrap_or(sale);
@@ -150,7 +150,7 @@ async fn give(
         attendees: Vec::new(),
         terms_accepted: None,
     };
-    let done = checkout::checkout(app.clone(), sale, held.0.id, account, checkout).await?;
+    let done = checkout::checkout(app.clone(), sale, held.id, account, checkout).await?;
     Ok(done.order)
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -19,6 +18,7 @@ use crate::catalog::edit::events::{self as edit, EventTerms, NewEvent};
 use crate::catalog::http::{EventItem, EventPage, PageQuery};
 use crate::catalog::{BuyerTerms, EventStatus};
 use crate::http::extract::{Body, IdempotencyKey, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OrganizerId, VenueId};
 use crate::organizers::creations::{Begun, Creation};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
@@ -16,6 +15,7 @@ use crate::catalog::import::{self, Imported};
 use crate::catalog::manifest;
 use crate::holds::http::cached;
 use crate::http::extract::{Query, in_time};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::organizers::permit::{Catalog, Own};
 

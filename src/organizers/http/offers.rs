@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use crate::catalog::edit::offers::{self as edit, OfferSubject};
 use crate::catalog::edit::terms::OfferTerms;
 use crate::catalog::{Listing, Tier};
 use crate::http::extract::{Body, IdempotencyKey, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::OfferId;
 use crate::organizers::creations::{Begun, Creation};

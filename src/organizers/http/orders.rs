@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -17,6 +16,7 @@ use crate::catalog::http::PageQuery;
 use crate::checkout::store::{AcceptedTerms, accepted_terms};
 use crate::holds::http::{LineView, PlaceView, line_views, place_view};
 use crate::http::extract::{Body, IdempotencyKey, Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{EventId, OrderId};
 use crate::orders::http::RefundView;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +10,7 @@ use crate::app::App;
 use crate::catalog::edit::places::{self as edit, Change};
 use crate::catalog::{Listing, PUBLIC};
 use crate::http::extract::Body;
+use crate::http::json::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::organizers::permit::{Own, Sales};
 use crate::organizers::rules::Patch;

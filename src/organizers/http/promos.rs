@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -17,6 +16,7 @@ use crate::catalog::Listing;
 use crate::catalog::edit::Edit;
 use crate::catalog::edit::promos::{self as edit, PromoTerms};
 use crate::http::extract::{Body, IdempotencyKey, Path, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
 use crate::organizers::creations::{Begun, Creation};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::catalog::edit::Edit;
 use crate::http::extract::{Body, IdempotencyKey, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::EventId;
 use crate::organizers::creations::{Begun, Creation};

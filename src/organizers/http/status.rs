@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
@@ -11,6 +10,7 @@ use crate::app::App;
 use crate::catalog::EventStatus;
 use crate::catalog::edit::events as edit;
 use crate::http::extract::Body;
+use crate::http::json::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::organizers::permit::{Own, Sales};
 

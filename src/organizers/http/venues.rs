@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -14,6 +13,7 @@ use crate::app::App;
 use crate::catalog::edit::events::{self, NewVenue};
 use crate::catalog::http::PageQuery;
 use crate::http::extract::{Body, IdempotencyKey, Query};
+use crate::http::json::Json;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::{OrganizerId, VenueId};
 use crate::organizers::creations::{Begun, Creation};

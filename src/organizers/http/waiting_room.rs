@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -13,12 +12,14 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::catalog::edit::Edit;
 use crate::http::extract::{Body, Path};
+use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId};
 use crate::organizers::permit::{Catalog, Own, Sales};
 use crate::organizers::rules;
 use crate::waiting_room::board::RoomView;
 use crate::waiting_room::draw::{Draw, MAX_BEACON_CHARS, SEED_BYTES};
+use crate::waiting_room::http::known;
 use crate::waiting_room::{Lane, LaneKind, Missed, Room, RoomState, standard, store};
 
 /// Most lanes of a room.
@@ -280,7 +281,7 @@ fn lane(
 /// The waiting room as everybody sees it, of this moment.
 async fn view(app: &App, event: EventId) -> Result<Json<serde_json::Value>, Problem> {
     app.rooms.refresh(&[event]).await?;
-    let room = app.rooms.known(event).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let room = known(app, event)?;
     let board = crate::waiting_room::board::Board::write(app, room).await?;
     serde_json::from_slice(&board.body).map(Json).map_err(Problem::internal)
 }
@@ -308,7 +309,7 @@ pub async fn control(
     let event = own.event();
     let mut edit = Edit::begin(&app, event).await?;
     app.rooms.refresh(&[event]).await?;
-    let known = app.rooms.known(event).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let known = known(&app, event)?;
     let mut room = (*known).clone();
     match request.action {
         Action::OpenNow => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -12,6 +11,7 @@ use super::{Challenge, Purpose, issue};
 use crate::app::App;
 use crate::catalog;
 use crate::http::extract::{MaybeBuyer, Path};
+use crate::http::json::Json;
 use crate::http::limits::Client;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::AccountId;

@@ -100,7 +100,7 @@ async fn find_room(app: &App, slug: &str) -> Result<(Arc<Sale>, Arc<Room>, Arc<B
         let oops = Oops::from(Problem::new(Code::NotFound));
         return Err(oops.then(format!("/events/{slug}"), say("go.event")));
     };
-    let board = rooms::board(app, event).await?;
+    let board = rooms::board(app, &room).await?;
     Ok((sale, room, board))
 }
 
@@ -115,7 +115,8 @@ fn token_of(app: &App, room: &Room, visitor: &Visitor) -> Option<QueueToken> {
 /// another can be joined.
 fn standing(app: &App, board: &Board, visitor: &Visitor) -> Option<PlaceView> {
     let token = token_of(app, &board.room, visitor)?;
-    let view = rooms::place_view(app, board, &token).ok()?;
+    let room = rooms::known(app, token.event).ok()?;
+    let view = rooms::place_view(app, &room, board, &token).ok()?;
     let others = board.room.lanes.iter().any(|lane| {
         lane.number != token.lane
             && board.room.phase(lane, app.rooms.now_ms()) != Phase::Closed
@@ -353,8 +354,9 @@ pub async fn place(
     visitor: Visitor,
 ) -> Result<Response, Problem> {
     let token = script_token(&app, &slug, &visitor).await?;
-    let board = rooms::board(&app, token.event).await?;
-    rooms::answer(&app, &board, &token)
+    let room = rooms::known(&app, token.event)?;
+    let board = rooms::board(&app, &room).await?;
+    rooms::answer(&app, &room, &board, &token)
 }
 
 /// The same as a stream.

@@ -250,9 +250,7 @@ const fn odds(odds: Odds) -> &'static str {
 
 /// How far the line has come to a place: the share of all who were before it that were called.
 fn progress(view: &PlaceView, lane: &Lane) -> f64 {
-    let Some(place) = view.place.as_deref().and_then(|place| place.parse::<i64>().ok()) else {
-        return 0.0;
-    };
+    let Some(place) = view.place else { return 0.0 };
     let Some(ahead) = view.ahead else { return if place < lane.serving { 1.0 } else { 0.0 } };
     let all = if place < DRAWN {
         place as f64 / DRAWN as f64 * lane.joined as f64

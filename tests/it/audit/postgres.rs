@@ -22,6 +22,13 @@ pub const CASES: &[Case] = &[
          ON tickets (event_id, place, order_id) WHERE status <> 'void'",
     ),
     case("trigger_off", &["edges enforced"], "ALTER TABLE orders DISABLE TRIGGER orders_edge"),
+    case(
+        "trigger_blind",
+        &["edges enforced"],
+        "DROP TRIGGER orders_edge ON orders;
+         CREATE TRIGGER orders_edge BEFORE UPDATE OF status ON orders
+             FOR EACH ROW WHEN (OLD.status <> 'paid') EXECUTE FUNCTION orders_edge()",
+    ),
     case("trigger_gone", &["edges enforced"], "DROP TRIGGER tickets_edge ON tickets"),
     case(
         "check_gone",

@@ -20,6 +20,7 @@ const fn case(
 pub const CASES: &[Case] = &[
     case("epoch", &["generation"], &["HSET @head epoch 2"]),
     case("state", &["generation"], &["HSET @head state paused"]),
+    case("nothing_blocked", &["generation"], &["HSET @head blocked 0"]),
     case(
         "bit_lost",
         &[

@@ -53,9 +53,11 @@ SELECT claim_orders(
         'price', price * 10 / 11, 'fee', price / 11, 'tax', 0, 'discount', 0))),
     array_agg(''::bytea), array_agg(false), array_agg(900), array_agg('{}'::jsonb),
     array_agg(id), array_agg('sandbox'::text), array_agg('sb_' || n),
-    (SELECT array_agg(w.n) FROM wanted w CROSS JOIN unnest(w.places)),
-    (SELECT array_agg(p) FROM wanted w CROSS JOIN unnest(w.places) p))
-FROM (SELECT * FROM wanted ORDER BY n) w;
+    array_agg(upto - cardinality(places) + 1), array_agg(upto),
+    (SELECT array_agg(w.n ORDER BY w.n) FROM wanted w CROSS JOIN unnest(w.places)),
+    (SELECT array_agg(p ORDER BY w.n, p) FROM wanted w CROSS JOIN unnest(w.places) p))
+FROM (SELECT *, (sum(cardinality(places)) OVER (ORDER BY n))::integer AS upto
+      FROM wanted ORDER BY n) w;
 
 SELECT settle_charges('{sandbox}', ARRAY['evt_' || n], ARRAY[id], ARRAY[id], ARRAY['sb_' || n],
                       ARRAY[price * cardinality(places)], '{EUR}')

@@ -160,6 +160,39 @@ async fn sessions_have_limits_that_say_what_is_left_and_recover() {
 }
 
 #[tokio::test]
+async fn polls_are_surrounded_as_everything_is() {
+    let mut env = Env::start().await;
+    env.config.http.cors_origins = vec!["https://shop.example".into()];
+    env.config.limits.node.waiting_per_address = slow(3);
+    let server = env.server().await;
+    let url = format!("{}/v1/events/nobody/waiting-room/place", server.url);
+    let ask = |method: &str| {
+        let method = method.parse().expect("a method");
+        let request = reqwest::Client::new().request(method, &url);
+        let request = request.header("origin", "https://shop.example");
+        request.header("access-control-request-method", "GET").send()
+    };
+    // What no handler answers is counted as well.
+    for (method, status) in [("OPTIONS", 200), ("POST", 405), ("GET", 404), ("GET", 429)] {
+        let answer = ask(method).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{method}");
+        let headers = answer.headers();
+        assert_eq!(text(headers, "access-control-allow-origin"), "https://shop.example");
+        assert_eq!(text(headers, "x-content-type-options"), "nosniff");
+        assert_eq!(text(headers, "referrer-policy"), "no-referrer");
+        text(headers, "x-request-id").parse::<uuid::Uuid>().expect("an id");
+    }
+    assert_eq!(ask("OPTIONS").await.expect("an answer").status().as_u16(), 429);
+    let metrics = reqwest::get(format!("{}/metrics", server.url)).await.expect("metrics");
+    let metrics = metrics.text().await.expect("a text");
+    let route = "route=\"/v1/events/{event}/waiting-room/place\"";
+    for labels in ["method=\"POST\",status=\"405\"", "method=\"OPTIONS\",status=\"200\""] {
+        assert!(metrics.contains(&format!("onsale_http_seconds_count{{{route},{labels}}}")));
+    }
+    close(env, server).await;
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_read_refusals() {
     let mut env = Env::start().await;
     env.config.http.cors_origins = vec!["https://shop.example".into()];

@@ -26,7 +26,9 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let env = Env::start().await;
+        let mut env = Env::start().await;
+        // What is counted for and against buyers is written when a test says so.
+        env.config.suspicion.follow_ms = 3_600_000;
         let server = env.server().await;
         let me = organizer(&env, &server, env.organizer, &Scope::ALL).await;
         Self { env, server, me }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use onsale::audit;
 use onsale::http::limits::Limits;
 use onsale::ids::EventId;
+use onsale::suspicion;
 use onsale::waiting_room::{Lane, Room, draw::Draw, standard};
 use onsale::workers;
 use reqwest::Method;
@@ -32,7 +33,9 @@ impl Shop {
     }
 
     async fn work(&self) {
-        workers::rehearsals::run_once(&self.server.server.app).await.expect("Postgres");
+        let app = &self.server.server.app;
+        suspicion::run_once(app).await.expect("Postgres");
+        workers::rehearsals::run_once(app).await.expect("Postgres");
     }
 
     async fn execute(&self, sql: &str) {
@@ -302,7 +305,7 @@ async fn a_waiting_room_is_rehearsed_by_visitors_who_are_counted_apart() {
     assert_eq!(status, 201);
     let anywhere =
         "SELECT count(*) FROM suspicion WHERE event_id = '00000000-0000-0000-0000-000000000000'";
-    onsale::suspicion::run_once(&shop.server.server.app).await.unwrap();
+    suspicion::run_once(&shop.server.server.app).await.unwrap();
     assert_eq!(shop.count(anywhere).await, 0);
 
     // The lane was drawn when joining had closed, by the worker.

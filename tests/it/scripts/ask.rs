@@ -1,5 +1,6 @@
 //! What the scripts are asked, written out as their headers say.
 
+use onsale::holds::near::Near;
 use onsale::holds::record::{HeldPlace, places_text};
 use onsale::holds::redis::Reply;
 use onsale::redis::scripts;
@@ -27,6 +28,8 @@ pub struct Ask {
     pub retake: bool,
     pub channel: i16,
     pub lines: Vec<Line>,
+    /// Without the script's short way.
+    pub long: bool,
 }
 
 /// Tiers as count and date (ms), 0 for no bound.
@@ -119,6 +122,7 @@ impl Ask {
             retake: false,
             channel: 0,
             lines,
+            long: false,
         }
     }
 }
@@ -204,52 +208,72 @@ macro_rules! args {
 }
 
 impl World {
+    /// What the short way is told: of chosen places of one row, by an offer without tiers.
+    fn near(&self, ask: &Ask) -> Option<Near> {
+        let [line] = &*ask.lines else { return None };
+        let simple = line.kind == 'p' && line.tiers.is_empty() && ask.promo.is_none();
+        if !simple || ask.long || ask.retake {
+            return None;
+        }
+        let stretch = self.stretch_of(line.places[0]);
+        let held = |place: &i32| HeldPlace { place: *place, stretch, offer: line.offer, tier: 0 };
+        let places: Vec<HeldPlace> = line.places.iter().map(held).collect();
+        let together = line.places.iter().all(|place| self.stretch_of(*place) == stretch);
+        let row = &self.stretches[usize::try_from(stretch).expect("a stretch")];
+        Near::of(row, places, ask.orphans.is_some()).filter(|_| together)
+    }
+
     pub async fn hold(&self, ask: &Ask) -> Reply {
-        let blank = || String::new();
-        let mut args = args![
-            ask.epoch,
-            ask.id,
-            ask.digest,
-            ask.account,
-            ask.limit,
-            ask.ttl_ms,
-            u8::from(ask.equivalent),
-            ask.orphans.map_or_else(blank, |from| from.to_string()),
-            ask.promo.map_or_else(blank, |promo| promo.0.to_string()),
-            ask.promo.map_or(-1, |promo| promo.1),
-            "{\"opaque\":\"a|b\"}",
-            u8::from(ask.retake),
-        ];
+        self.hold_and_way(ask).await.0
+    }
+
+    /// Also whether it was held the short way.
+    pub async fn hold_and_way(&self, ask: &Ask) -> (Reply, bool) {
+        let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
+        let orphans = number(ask.orphans.map(|from| i64::try_from(from).expect("few")));
+        let promo = number(ask.promo.map(|promo| promo.0.into()));
+        let most = ask.promo.map_or(-1, |promo| promo.1);
+        let (limit, equivalent, retake) =
+            (ask.limit, u8::from(ask.equivalent), u8::from(ask.retake));
+        let mut wish = format!("{limit} {equivalent} {orphans} {promo} {most} {retake}\n");
         for line in &ask.lines {
+            let Line { kind, offer, quota, from_ms, until_ms, n, .. } = line;
             let tiers: Vec<String> = line.tiers.iter().map(|(n, t)| format!("{n}:{t}")).collect();
-            args.extend(args![
-                line.kind,
-                line.offer,
-                line.quota,
-                line.from_ms,
-                line.until_ms,
-                tiers.join(","),
-                line.n,
-                line.what(self),
-                ranges_text(&line.instead),
-            ]);
+            let (what, instead) = (line.what(self), ranges_text(&line.instead));
+            let tiers = tiers.join(",");
+            wish.push_str(&format!(
+                "{kind} {offer} {quota} {from_ms} {until_ms} {tiers} {n} {what} {instead}\n"
+            ));
+        }
+        let near = self.near(ask);
+        let digest = &ask.digest;
+        let places = near.as_ref().map(Near::text).unwrap_or_default();
+        let end = format!("|{promo}|{digest}|{places}|{{\"opaque\":\"a|b\"}}");
+        let mut args =
+            args![ask.epoch, ask.id, format!("a:{}", ask.account), ask.ttl_ms, end, wish];
+        if let Some(near) = &near {
+            let line = &ask.lines[0];
+            let closer = if near.closer { "1" } else { "" };
+            let offer = format!("o:{}", line.offer);
+            args.extend(args![offer, line.n, near.from, near.chosen, near.around, closer]);
+            if (ask.limit, line.quota, line.from_ms, line.until_ms) != (0, -1, 0, 0) {
+                args.extend(args![ask.limit, line.quota, line.from_ms, line.until_ms]);
+            }
         }
         let keys = &self.sale.keys;
         let blocked = keys.blocked(ask.channel);
-        let keys = [
-            &*keys.head,
-            &keys.taken,
-            &blocked,
-            &keys.holds,
-            &keys.deadlines,
-            &keys.counts,
-            &keys.stretches,
-            &keys.hints,
-            &keys.kills,
-            &keys.returning,
-            &keys.asks,
-        ];
-        self.ask(&scripts::HOLD, &keys, &args).await
+        let mut names = vec![&*keys.head, &*keys.taken, &*blocked, &*keys.holds, &*keys.deadlines];
+        names.extend([&*keys.counts, &*keys.returning, &*keys.asks]);
+        if ask.equivalent || ask.lines.iter().any(|line| line.kind != 'p') {
+            names.extend([&*keys.stretches, &*keys.hints, &*keys.kills]);
+        }
+        let mut reply = self.ask(&scripts::HOLD, &names, &args).await;
+        // The short way doesn't repeat which places it was told of.
+        let short = reply.word() == Some("held") && reply.0.len() == 3;
+        if short {
+            reply.0.push(redis::Value::BulkString(places.into_bytes()));
+        }
+        (reply, short)
     }
 
     pub async fn begin(&self, epoch: i32, id: Uuid, account: Uuid) -> Reply {
@@ -380,7 +404,7 @@ impl World {
     pub async fn snapshot(&self, epoch: i32, seq: &str) -> Reply {
         let keys = &self.sale.keys;
         let blocked = keys.blocked(0);
-        let keys = [&*keys.head, &keys.taken, &blocked, &keys.kills, &keys.counts];
+        let keys = [&*keys.head, &keys.taken, &blocked, &keys.kills, &keys.counts, &keys.holds];
         self.ask(&scripts::SNAPSHOT, &keys, &[epoch.to_string(), seq.into()]).await
     }
 

@@ -24,6 +24,11 @@ impl Dump {
         self.head["seq"].parse().expect("a number")
     }
 
+    /// What tells snapshots apart: it rises with every change of bits.
+    pub fn version(&self) -> i64 {
+        self.seq() + i64::try_from(self.holds.len()).expect("few")
+    }
+
     pub fn state(&self) -> &str {
         &self.head["state"]
     }
@@ -54,6 +59,8 @@ impl Dump {
     pub fn audit(&self, stretches: &[Stretch]) {
         let records = self.records();
         self.audit_places(&records);
+        let blocked = self.blocked.iter().flatten().any(|byte| *byte != 0);
+        assert!(!blocked || self.head["blocked"] == "1", "the head says when places are blocked");
         self.audit_sets(&records);
         self.audit_counts(&records);
         self.audit_hints(stretches);

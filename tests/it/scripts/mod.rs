@@ -13,6 +13,7 @@ mod model;
 mod replies;
 mod retype;
 mod sequences;
+mod short;
 mod steps;
 mod timing;
 mod world;

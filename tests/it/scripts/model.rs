@@ -186,14 +186,13 @@ impl Dump {
             after.free_record(id, tomb);
         }
         let freed = back.len() + usize::from(now.is_some());
-        if freed > 0 {
-            after.raise_seq();
-        }
         let old = Self::due(&after.tombs, most);
         for id in &old {
             after.tombs.remove(id);
             after.holds.remove(id);
         }
+        let raised = after.seq() + i64::from(freed > 0) + i64::try_from(old.len()).unwrap();
+        after.head.insert("seq".into(), raised.to_string());
         let hangs = Self::due(
             &self.claiming.iter().map(|(id, at)| (id.clone(), at + how.hanging)).collect(),
             most,
@@ -394,6 +393,9 @@ impl Dump {
                     _ => {}
                 }
             }
+        }
+        if letters.contains('1') {
+            after.head.insert("blocked".into(), "1".into());
         }
         after.raise_seq();
         (said(&["blocked", &places.len().to_string()]), after)

@@ -57,7 +57,9 @@ impl Play {
         assert_eq!(after.without_created(), expected.without_created(), "{what}");
         let bits = |dump: &Dump| (dump.taken.clone(), dump.kills.clone(), dump.blocked.clone());
         let changed = bits(&after.decided()) != bits(&self.before.decided());
-        assert!(!changed || after.seq() > self.before.seq(), "{what}: bits changed, seq did not");
+        let (was, is) = (self.before.version(), after.version());
+        assert!(is >= was, "{what}: the version fell");
+        assert!(!changed || is > was, "{what}: bits changed, the version did not");
         self.before = after;
     }
 
@@ -288,14 +290,14 @@ impl Play {
     }
 
     async fn snapshot(&mut self, known: bool) {
-        let seq = if known { self.before.seq().to_string() } else { String::new() };
-        let reply = self.world.snapshot(self.epoch, &seq).await;
+        let version = if known { self.before.version().to_string() } else { String::new() };
+        let reply = self.world.snapshot(self.epoch, &version).await;
         let count = |name: &str| self.before.counts.get(name).copied().unwrap_or(0);
         match reply.word() {
             Some("stale") => assert_ne!(self.epoch, EPOCH),
             Some("same") => {
                 assert!(known);
-                assert_eq!(reply.number(1), Some(self.before.seq()));
+                assert_eq!(reply.number(1), Some(self.before.version()));
                 assert_eq!(reply.text(2), Some(self.before.state()));
                 // Counts move while no bit does.
                 assert_eq!(

@@ -182,7 +182,8 @@ impl World {
             .set(&keys.hints, hints)
             .cmd("HSET")
             .arg(&keys.head)
-            .arg(&["state", "on_sale", "seq", "1", "epoch", &EPOCH.to_string()]);
+            .arg(&["state", "on_sale", "seq", "1", "epoch", &EPOCH.to_string()])
+            .arg(&["blocked", if allocated.is_empty() { "0" } else { "1" }]);
         pipe.exec_async(&mut self.connection.clone()).await.expect("filled");
     }
 
