@@ -46,7 +46,7 @@
 --         state h held, g claiming, c claimed, s sold, b returning (over for its buyer, its
 --         places come back later), r released
 -- Twice with the same arguments: the second finds the first ("again").
--- Nothing is written before everything is decided, except hints, which are only upper bounds.
+-- A refusal leaves everything as it was, except hints, which are only upper bounds.
 --
 -- The busiest script by far: an event's holds come one after the other through it. So there is a
 -- short way for what nearly everybody asks for, chosen places that are free: it asks Redis for
@@ -68,21 +68,8 @@ local any_blocked = head[3] ~= '0'
 
 -- The short way.
 if ARGV[7] and head[2] == 'on_sale' then
-    local bor, band, fine = bit.bor, bit.band, true
-    local taken = call('BITFIELD_RO', KEYS[2], 'GET', 'i32', ARGV[9])[1]
-    local gone = taken
-    if any_blocked then
-        gone = bor(gone, call('BITFIELD_RO', KEYS[3], 'GET', 'i32', ARGV[9])[1])
-    end
-    if band(gone, ARGV[11]) ~= 0 or ARGV[12] ~= '' then
-        local chosen, bnot, lshift, rshift = ARGV[10], bit.bnot, bit.lshift, bit.rshift
-        -- Who is left beside the chosen ones, and has nobody beside them any more?
-        local left = band(ARGV[11], bnot(bor(gone, chosen)))
-        local beside = bor(lshift(chosen, 1), rshift(chosen, 1))
-        local company = bor(lshift(left, 1), rshift(left, 1))
-        fine = band(gone, chosen) == 0 and band(left, beside, bnot(company)) == 0
-    end
-    if fine and ARGV[13] then
+    local fine = true
+    if ARGV[13] then
         local n, most, quota, till = ARGV[8], ARGV[13] + 0, ARGV[14] + 0, ARGV[16] + 0
         local counts = call('HMGET', KEYS[6], ARGV[3], ARGV[7])
         fine = now >= ARGV[15] + 0 and (till == 0 or now < till)
@@ -90,15 +77,31 @@ if ARGV[7] and head[2] == 'on_sale' then
             and (quota < 0 or (counts[2] or 0) + n <= quota)
     end
     if fine then
-        local record = string.format('h|%d|%s|%d%s', deadline, string.sub(ARGV[3], 3), now, ARGV[5])
-        -- The first write finds out whether this id is new.
-        if call('HSETNX', KEYS[4], id, record) == 1 then
-            call('BITFIELD', KEYS[2], 'SET', 'i32', ARGV[9], bor(taken, ARGV[10]))
+        -- One call sets the chosen bits and says what was there, if they were clear: then to add
+        -- is to set. Whatever speaks against it takes exactly as much away again.
+        local bor, band, chosen = bit.bor, bit.band, ARGV[10]
+        local sum = call('BITFIELD', KEYS[2], 'INCRBY', 'i32', ARGV[9], chosen)[1]
+        local gone = bit.tobit(sum - chosen)
+        if any_blocked then
+            gone = bor(gone, call('BITFIELD_RO', KEYS[3], 'GET', 'i32', ARGV[9])[1])
+        end
+        if band(gone, ARGV[11]) ~= 0 or ARGV[12] ~= '' then
+            local bnot, lshift, rshift = bit.bnot, bit.lshift, bit.rshift
+            -- Who is left beside the chosen ones, and has nobody beside them any more?
+            local left = band(ARGV[11], bnot(bor(gone, chosen)))
+            local beside = bor(lshift(chosen, 1), rshift(chosen, 1))
+            local company = bor(lshift(left, 1), rshift(left, 1))
+            fine = band(gone, chosen) == 0 and band(left, beside, bnot(company)) == 0
+        end
+        -- Of what is left, the record finds out whether this id is new.
+        if fine and call('HSETNX', KEYS[4], id, string.format('h|%d|%s|%d%s', deadline,
+            string.sub(ARGV[3], 3), now, ARGV[5])) == 1 then
             call('ZADD', KEYS[5], deadline, id)
             call('HINCRBY', KEYS[6], ARGV[7], ARGV[8])
             call('HINCRBY', KEYS[6], ARGV[3], ARGV[8])
             return {'held', deadline, now}
         end
+        call('BITFIELD', KEYS[2], 'INCRBY', 'i32', ARGV[9], -chosen)
     end
 end
 
