@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 
 use super::CheckoutRequest;
 use crate::app::App;
-use crate::http::extract::{Body, IdempotencyKey, Path, Session};
+use crate::http::around;
+use crate::http::extract::{self, IdempotencyKey, Path, Session};
 use crate::http::json::Json;
-use crate::http::problem::{Problem, ProblemBody};
+use crate::http::problem::ProblemBody;
 use crate::ids::HoldId;
 use crate::orders::http::OrderView;
 
@@ -51,24 +53,26 @@ use crate::orders::http::OrderView;
             body = ProblemBody),
     )
 )]
-pub async fn checkout(
-    State(app): State<Arc<App>>,
-    Path((event, hold)): Path<(String, HoldId)>,
-    session: Session,
-    IdempotencyKey(_): IdempotencyKey,
-    Body(request): Body<CheckoutRequest>,
-) -> Result<(StatusCode, Json<OrderView>), Problem> {
-    let sale = app.built_sale(&event).await?;
-    let request = super::by(&app, &sale, &session, request).await?;
-    super::details::check(&app, &sale, hold, session.account, &request).await?;
-    // Not cancelled: a client that goes away leaves no half-made order.
-    let work = super::checkout(app.clone(), sale.clone(), hold, session.account, request);
-    let started = std::time::Instant::now();
-    let done = app.see_through(work).await;
-    let failed = done.as_ref().is_err_and(|problem| problem.code.status().is_server_error());
-    app.pulse.note(started.elapsed(), failed);
-    let done = done?;
-    let mut view = OrderView::new(&app, &sale.listing, &done.order);
-    view.payment = done.pay_with;
-    Ok((StatusCode::CREATED, Json(view)))
+pub async fn checkout(State(app): State<Arc<App>>, request: Request) -> Response {
+    around::step(&app, request, async |mut parts, bytes| {
+        let Path((event, hold)) =
+            Path::<(String, HoldId)>::from_request_parts(&mut parts, &app).await?;
+        let session = Session::from_request_parts(&mut parts, &app).await?;
+        IdempotencyKey::from_request_parts(&mut parts, &app).await?;
+        let request: CheckoutRequest = extract::json(&parts.headers, &bytes)?;
+        let sale = app.built_sale(&event).await?;
+        let request = super::by(&app, &sale, &session, request).await?;
+        super::details::check(&app, &sale, hold, session.account, &request).await?;
+        // Not cancelled: a client that goes away leaves no half-made order.
+        let work = super::checkout(app.clone(), sale.clone(), hold, session.account, request);
+        let started = std::time::Instant::now();
+        let done = app.see_through(work).await;
+        let failed = done.as_ref().is_err_and(|problem| problem.code.status().is_server_error());
+        app.pulse.note(started.elapsed(), failed);
+        let done = done?;
+        let mut view = OrderView::new(&app, &sale.listing, &done.order);
+        view.payment = done.pay_with;
+        Ok((StatusCode::CREATED, Json(view)).into_response())
+    })
+    .await
 }

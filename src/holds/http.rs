@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -20,8 +20,9 @@ use crate::app::App;
 use crate::catalog::cache::Sale;
 use crate::catalog::{Listing, UnitPrice};
 use crate::faults;
+use crate::http::around;
 use crate::http::examples;
-use crate::http::extract::{Body, Buyer, IdempotencyKey, Path, Query, Session};
+use crate::http::extract::{self, Buyer, IdempotencyKey, Path, Query, Session};
 use crate::http::json::Json;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::ids::{AccountId, EventId, HoldId, OfferId};
@@ -251,21 +252,23 @@ impl From<Flaw> for Problem {
             body = ProblemBody),
     )
 )]
-pub async fn create(
-    State(app): State<Arc<App>>,
-    Path(event): Path<String>,
-    session: Session,
-    IdempotencyKey(key): IdempotencyKey,
-    traces: Traces,
-    headers: HeaderMap,
-    Body(mut wish): Body<Wish>,
-) -> Result<(StatusCode, Json<HoldView>), Problem> {
-    let sale = app.built_sale(&event).await?;
-    accounts::admit(&sale.listing.event, &session)?;
-    let event = sale.listing.event.id;
-    wish.grants = Grant::read(&app.keyring, event, session.account, access_of(&headers));
-    let pass = waiting_room::http::pass_of(&headers);
-    hold(&app, sale, (session.account, traces), &key, &wish, pass).await
+pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
+    around::step(&app, request, async |mut parts, bytes| {
+        let Path(event) = Path::<String>::from_request_parts(&mut parts, &app).await?;
+        let session = Session::from_request_parts(&mut parts, &app).await?;
+        let IdempotencyKey(key) = IdempotencyKey::from_request_parts(&mut parts, &app).await?;
+        let mut wish: Wish = extract::json(&parts.headers, &bytes)?;
+        let traces = Traces::of(&app, &parts.extensions, &parts.headers);
+        let sale = app.built_sale(&event).await?;
+        accounts::admit(&sale.listing.event, &session)?;
+        let event = sale.listing.event.id;
+        let access = access_of(&parts.headers);
+        wish.grants = Grant::read(&app.keyring, event, session.account, access);
+        let pass = waiting_room::http::pass_of(&parts.headers);
+        let held = hold(&app, sale, (session.account, traces), &key, &wish, pass).await?;
+        Ok(held.into_response())
+    })
+    .await
 }
 
 /// Holds what is wished for, with a pass where there is a waiting room; see [`create`].

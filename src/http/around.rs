@@ -2,6 +2,7 @@
 //! metrics, and the headers that every answer has.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -13,9 +14,11 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tower::Service;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::limits;
@@ -56,22 +59,50 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let asked = Asked::of(request.method(), request.version(), request.extensions());
-        let (id, method, route) = (asked.id, &asked.method, asked.route());
-        let span = tracing::info_span!("request", %id, %method, route);
-        let answer = span.in_scope(|| self.inner.call(request)).instrument(span.clone());
+        let span = asked.span();
+        let answer = span.in_scope(|| self.inner.call(request));
         let app = self.app.clone();
         Box::pin(async move {
-            let within = Duration::from_secs(app.config.http.request_timeout_s);
-            let mut response = match tokio::time::timeout(within, answer).await {
-                Ok(Ok(answer)) => answer.into_response(),
-                Err(_) => Problem::new(Code::Timeout).into_response(),
-            };
-            let status = response.status().as_u16();
-            span.in_scope(|| tracing::debug!(status, took = ?asked.started.elapsed(), "answered"));
-            asked.answered(&app, &mut response);
-            Ok(response)
+            let answer = async { answer.await.map(IntoResponse::into_response) };
+            Ok(asked.see_through(&app, span, answer).await)
         })
     }
+}
+
+/// Around what a sale consists of: holds, checkouts and the webhooks that settle. They are asked
+/// for most after polls, and never have anything to compress. Their handlers ask for it
+/// themselves, as those of polls do, and get the body as it came.
+pub async fn step<F>(
+    app: &App,
+    request: Request,
+    answer: impl FnOnce(Parts, Bytes) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let asked = Asked::of(request.method(), request.version(), request.extensions());
+    let span = asked.span();
+    let caught = |parts, bytes| async {
+        // Boxed: what surrounds it would be moved with all the room that it needs.
+        let answer = AssertUnwindSafe(Box::pin(answer(parts, bytes))).catch_unwind().await;
+        answer.unwrap_or_else(|_panic| Err(panicked())).into_response()
+    };
+    let answer = async {
+        let answer = limits::admit_step(app, request, caught).await;
+        Ok(answer.into_response())
+    };
+    asked.see_through(app, span, answer).await
+}
+
+/// The answer to a step with a method that it doesn't have.
+pub async fn step_missed(State(app): State<Arc<App>>, request: Request) -> Response {
+    step(&app, request, async |_, _| Err(Problem::new(Code::Method))).await
+}
+
+/// What who asked is told of a handler that panicked; why is in the log.
+#[must_use]
+pub fn panicked() -> Problem {
+    Problem::internal("a handler panicked")
 }
 
 /// Around polls, of which there are more than of anything else, and which are answered from
@@ -83,7 +114,7 @@ where
 {
     let (parts, _) = request.into_parts();
     let asked = Asked::of(&parts.method, parts.version, &parts.extensions);
-    let mut response = limits::admit_poll(app, parts, answer).await;
+    let mut response = limits::admit_poll(app, parts, answer).await.into_response();
     asked.answered(app, &mut response);
     response
 }
@@ -94,12 +125,23 @@ pub async fn poll_missed(State(app): State<Arc<App>>, request: Request) -> Respo
 }
 
 /// Around what browsers ask before another site's page may poll: no handler hears of it.
-pub async fn preflight(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub async fn poll_preflight(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method() != Method::OPTIONS {
         return next.run(request).await;
     }
     let run = async |parts| Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     poll(&app, request, run).await
+}
+
+/// The same for steps: as of everything but polls, it is not counted.
+pub async fn step_preflight(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if request.method() != Method::OPTIONS {
+        return next.run(request).await;
+    }
+    let asked = Asked::of(request.method(), request.version(), request.extensions());
+    let mut response = next.run(request).await;
+    asked.answered(&app, &mut response);
+    response
 }
 
 /// What is remembered of a request until it is answered.
@@ -125,6 +167,30 @@ impl Asked {
             version,
             matched: extensions.get().cloned(),
         }
+    }
+
+    /// What the log says of all that happens until it is answered.
+    fn span(&self) -> Span {
+        tracing::info_span!("request", id = %self.id, method = %self.method, route = self.route())
+    }
+
+    /// Waits for the answer, but not for ever.
+    async fn see_through(
+        self,
+        app: &App,
+        span: Span,
+        answer: impl Future<Output = Result<Response, Infallible>>,
+    ) -> Response {
+        let within = Duration::from_secs(app.config.http.request_timeout_s);
+        let mut response = match tokio::time::timeout(within, answer.instrument(span.clone())).await
+        {
+            Ok(Ok(answer)) => answer,
+            Err(_) => Problem::new(Code::Timeout).into_response(),
+        };
+        let status = response.status().as_u16();
+        span.in_scope(|| tracing::debug!(status, took = ?self.started.elapsed(), "answered"));
+        self.answered(app, &mut response);
+        response
     }
 
     fn route(&self) -> &str {

@@ -25,17 +25,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        let json = kind.is_some_and(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
-        });
-        if !json {
-            return Err(Problem::new(Code::MediaType).detail("send application/json"));
-        }
+        is_json(request.headers())?;
         let bytes = Raw::from_request(request, state).await?.0;
         parse_json(&bytes).map(Self)
     }
+}
+
+/// Refuses what doesn't say that it is JSON.
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let json = kind.is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
+    });
+    if json {
+        return Ok(());
+    }
+    Err(Problem::new(Code::MediaType).detail("send application/json"))
+}
+
+/// A JSON body that was read whole.
+///
+/// # Errors
+/// `media_type` if it doesn't say so, else as [`parse_json`].
+pub fn json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
+    is_json(headers)?;
+    parse_json(bytes)
 }
 
 /// Reads a JSON body, strictly.

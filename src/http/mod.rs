@@ -21,6 +21,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
+use axum::response::IntoResponse;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -47,18 +48,19 @@ pub fn router(app: &Arc<App>) -> Router {
     let (outer, within) = (app.clone(), app.clone());
     let surroundings = ServiceBuilder::new()
         .layer_fn(move |inner| Around::new(outer.clone(), inner))
-        .layer(CatchPanicLayer::custom(|_panic| {
-            use axum::response::IntoResponse;
-            Problem::internal("a handler panicked").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|_panic| around::panicked().into_response()))
         .option_layer(cors.clone())
         .layer(CompressionLayer::new().gzip(true).compress_when(compress))
         .layer(body_limit)
         .layer_fn(move |inner| Admit::new(within.clone(), inner));
+    // What is asked for most surrounds itself, with less.
     let mut polls = Router::from(openapi::polls()).method_not_allowed_fallback(around::poll_missed);
+    let mut steps = Router::from(openapi::steps()).method_not_allowed_fallback(around::step_missed);
     if let Some(cors) = cors {
-        let preflight = middleware::from_fn_with_state(app.clone(), around::preflight);
-        polls = polls.layer(ServiceBuilder::new().layer(preflight).layer(cors));
+        let preflight = middleware::from_fn_with_state(app.clone(), around::poll_preflight);
+        polls = polls.layer(ServiceBuilder::new().layer(preflight).layer(cors.clone()));
+        let preflight = middleware::from_fn_with_state(app.clone(), around::step_preflight);
+        steps = steps.layer(ServiceBuilder::new().layer(preflight).layer(cors));
     }
     let missed = || async { Problem::new(Code::Method) };
     Router::from(openapi::routes())
@@ -70,6 +72,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(missed)
         .layer(surroundings)
         .merge(polls)
+        .merge(steps)
         .with_state(app.clone())
 }
 

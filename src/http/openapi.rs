@@ -87,12 +87,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
             registrations::http::withdraw
         ))
         .routes(routes!(registrations::http::mine))
-        .routes(routes!(holds::http::create))
         .routes(routes!(holds::http::read, holds::http::release, holds::retype::http::change))
         .routes(routes!(holds::http::extend))
         .routes(routes!(holds::asks::http::create))
         .routes(routes!(holds::asks::http::read, holds::asks::http::withdraw))
-        .routes(routes!(checkout::http::checkout))
         .routes(routes!(orders::http::list))
         .routes(routes!(orders::http::read))
         .routes(routes!(orders::http::cancel))
@@ -102,7 +100,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::http::picture))
         .routes(routes!(tickets::http::keys))
         .routes(routes!(tickets::http::verify))
-        .routes(routes!(payments::webhook::receive))
         .merge(organizers::http::routes())
 }
 
@@ -113,12 +110,21 @@ pub fn polls() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(waiting_room::http::place))
 }
 
+/// The routes of a sale's steps, which are surrounded by less than the others, too.
+pub fn steps() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(holds::http::create))
+        .routes(routes!(checkout::http::checkout))
+        .routes(routes!(payments::webhook::receive))
+}
+
 /// The document itself.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (mut routes, mut polls) = (routes(), polls());
-    let mut document = std::mem::take(routes.get_openapi_mut());
-    document.merge(std::mem::take(polls.get_openapi_mut()));
+    let mut document = std::mem::take(routes().get_openapi_mut());
+    for mut others in [polls(), steps()] {
+        document.merge(std::mem::take(others.get_openapi_mut()));
+    }
     operations::complete(&mut document);
     document
 }

@@ -26,7 +26,8 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use tower::Service;
 
@@ -36,6 +37,7 @@ pub use self::config::Limits;
 pub use self::network::Client;
 pub use self::node::Node;
 pub use self::shared::{shared, shared_at};
+use self::shed::Underway;
 pub use self::table::{NodeLimit, SharedLimit};
 use super::extract::{BodyWithin, Raw, bearer};
 use super::problem::Problem;
@@ -92,17 +94,13 @@ async fn admit<F>(
 where
     F: Future<Output = Result<Response, Infallible>>,
 {
-    // Whoever asks for the client of a rehearsal's request gets the visitor that it plays.
-    if let Some(played) = played(app, request.headers(), request.uri().path()) {
-        request.extensions_mut().insert(played);
-    }
+    let client = client(app, &mut request);
     let route = request.extensions().get::<MatchedPath>();
     let class = route.map_or(Class::Browse, |route| Class::of(request.method(), route.as_str()));
     if class == Class::Operate {
         return run(request).await;
     }
     let reader = crate::web::for_people(&request);
-    let client = Client::of(app, request.extensions(), request.headers());
     let checked = app.limits.check_class(class.limits(), client, session(request.headers()));
     let allowances = match checked {
         Ok(allowances) => allowances,
@@ -113,26 +111,51 @@ where
         Ok(request) => request,
         Err(problem) => return Ok(refused(app, reader.as_ref(), problem)),
     };
-    let underway = match app.limits.in_flight.begin(class) {
-        Ok(underway) => underway,
-        Err(problem) => {
-            drop(request);
-            app.limits.in_flight.pause().await;
-            return Ok(refused(app, reader.as_ref(), problem));
-        }
+    let (underway, request) = match begin(app, class, request).await {
+        Ok(begun) => begun,
+        Err(problem) => return Ok(refused(app, reader.as_ref(), problem)),
     };
     let mut response = run(request).await?;
     drop(underway);
-    if class.tells() {
-        for allowance in allowances.into_iter().flatten() {
-            allowance.tell(response.headers_mut());
-        }
-    }
+    tell(class, allowances, &mut response);
+    Ok(response)
+}
+
+/// The same for the steps of a sale, which are nobody's pages and get their bodies whole.
+///
+/// # Errors
+/// The refusal, or the handler's problem.
+pub async fn admit_step<F>(
+    app: &App,
+    mut request: Request,
+    answer: impl FnOnce(Parts, Bytes) -> F,
+) -> Result<Response, Problem>
+where
+    F: Future<Output = Response>,
+{
+    let client = client(app, &mut request);
+    let route = request.extensions().get::<MatchedPath>();
+    let class = route.map_or(Class::Browse, |route| Class::of(request.method(), route.as_str()));
+    let checked = app.limits.check_class(class.limits(), client, session(request.headers()));
+    let allowances = checked?;
+    let (parts, body) = request.into_parts();
+    let bytes = read_whole(app, body).await?;
+    let (underway, (parts, bytes)) = begin(app, class, (parts, bytes)).await?;
+    let mut response = answer(parts, bytes).await;
+    drop(underway);
+    tell(class, allowances, &mut response);
     Ok(response)
 }
 
 /// The same for polls of a waiting room, which have no body and are nobody's page.
-pub async fn admit_poll<F>(app: &App, parts: Parts, answer: impl FnOnce(Parts) -> F) -> Response
+///
+/// # Errors
+/// The refusal, or the handler's problem.
+pub async fn admit_poll<F>(
+    app: &App,
+    parts: Parts,
+    answer: impl FnOnce(Parts) -> F,
+) -> Result<Response, Problem>
 where
     F: Future<Output = Result<Response, Problem>>,
 {
@@ -141,17 +164,38 @@ where
         None => Client::of(app, &parts.extensions, &parts.headers),
     };
     let session = session(&parts.headers);
-    if let Err(problem) = app.limits.check_class(Class::Wait.limits(), client, session) {
-        return problem.into_response();
-    }
-    match app.limits.in_flight.begin(Class::Wait) {
-        Ok(_underway) => answer(parts).await.into_response(),
+    app.limits.check_class(Class::Wait.limits(), client, session)?;
+    let (_underway, parts) = begin(app, Class::Wait, parts).await?;
+    answer(parts).await
+}
+
+/// Counts what was asked as work, unless there is too much of it: then it is let go before who
+/// asked is kept waiting.
+async fn begin<T>(app: &App, class: Class, asked: T) -> Result<(Underway<'_>, T), Problem> {
+    match app.limits.in_flight.begin(class) {
+        Ok(underway) => Ok((underway, asked)),
         Err(problem) => {
-            drop(parts);
+            drop(asked);
             app.limits.in_flight.pause().await;
-            problem.into_response()
+            Err(problem)
         }
     }
+}
+
+fn tell(class: Class, allowances: [Option<Allowance>; 2], response: &mut Response) {
+    if class.tells() {
+        for allowance in allowances.into_iter().flatten() {
+            allowance.tell(response.headers_mut());
+        }
+    }
+}
+
+/// Who asks. Whoever looks later finds the visitor that a rehearsal's request plays, too.
+fn client(app: &App, request: &mut Request) -> Option<Client> {
+    if let Some(played) = played(app, request.headers(), request.uri().path()) {
+        request.extensions_mut().insert(played);
+    }
+    Client::of(app, request.extensions(), request.headers())
 }
 
 /// The visitor that a rehearsal's request plays.
@@ -169,17 +213,28 @@ async fn read_body(app: &App, first: bool, mut request: Request) -> Result<Reque
     if request.body().is_end_stream() {
         return Ok(request);
     }
-    let within = BodyWithin(Duration::from_secs(app.config.http.body_timeout_s));
     if !first {
-        request.extensions_mut().insert(within);
+        request.extensions_mut().insert(body_within(app));
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let mut only_body = Request::new(body);
-    only_body.extensions_mut().insert(within);
-    DefaultBodyLimit::max(app.config.http.max_body_bytes).apply(&mut only_body);
-    let Raw(bytes) = Raw::from_request(only_body, &()).await?;
+    let bytes = read_whole(app, body).await?;
     Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// A whole body, in its time and within its bound.
+async fn read_whole(app: &App, body: Body) -> Result<Bytes, Problem> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let mut only_body = Request::new(body);
+    only_body.extensions_mut().insert(body_within(app));
+    DefaultBodyLimit::max(app.config.http.max_body_bytes).apply(&mut only_body);
+    Raw::from_request(only_body, &()).await.map(|Raw(bytes)| bytes)
+}
+
+const fn body_within(app: &App) -> BodyWithin {
+    BodyWithin(Duration::from_secs(app.config.http.body_timeout_s))
 }
 
 /// What tells sessions apart: the token as it was sent. It isn't verified here: whoever makes

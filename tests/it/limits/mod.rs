@@ -193,6 +193,52 @@ async fn polls_are_surrounded_as_everything_is() {
 }
 
 #[tokio::test]
+async fn steps_are_surrounded_as_everything_is() {
+    let mut env = Env::start().await;
+    env.config.http.cors_origins = vec!["https://shop.example".into()];
+    env.config.http.max_body_bytes = 1_024;
+    env.config.limits.node.holds_per_address = slow(4);
+    let server = env.server().await;
+    let route = "/v1/events/{event}/holds";
+    let url = format!("{}{}", server.url, route.replace("{event}", "nobody"));
+    let buyer = crate::support::Buyer::new(&server.url).await;
+    let ask = |method: &str, body: String| {
+        let request = reqwest::Client::new().request(method.parse().expect("a method"), &url);
+        let request = request.header("origin", "https://shop.example").bearer_auth(&buyer.token);
+        let request = request.header("access-control-request-method", "POST");
+        let request = request.header("content-type", "application/json");
+        request.header("idempotency-key", "k").body(body).send()
+    };
+    let (wish, huge) = (r#"{"lines": []}"#, "x".repeat(2_000));
+    for (method, body, status) in [
+        ("POST", "{", 400),
+        ("POST", &*huge, 413),
+        ("GET", "", 405),
+        ("POST", wish, 404),
+        ("POST", wish, 429),
+        // What browsers ask before is not counted.
+        ("OPTIONS", "", 200),
+    ] {
+        let answer = ask(method, body.to_owned()).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{method} {body}");
+        let headers = answer.headers();
+        assert_eq!(text(headers, "access-control-allow-origin"), "https://shop.example");
+        assert_eq!(text(headers, "x-content-type-options"), "nosniff");
+        text(headers, "x-request-id").parse::<uuid::Uuid>().expect("an id");
+        if status >= 400 {
+            assert_eq!(text(headers, "content-type"), "application/problem+json", "{status}");
+        }
+    }
+    let metrics = reqwest::get(format!("{}/metrics", server.url)).await.expect("metrics");
+    let metrics = metrics.text().await.expect("a text");
+    for labels in ["method=\"POST\",status=\"413\"", "method=\"OPTIONS\",status=\"200\""] {
+        let line = format!("onsale_http_seconds_count{{route=\"{route}\",{labels}}}");
+        assert!(metrics.contains(&line), "{line}");
+    }
+    close(env, server).await;
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_read_refusals() {
     let mut env = Env::start().await;
     env.config.http.cors_origins = vec!["https://shop.example".into()];
