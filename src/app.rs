@@ -226,6 +226,7 @@ impl App {
             &config.redis.url,
             config.redis.prefix.clone(),
             config.redis.connections,
+            config.redis.patience(),
         )
         .await
         .context("Redis does not answer")?;

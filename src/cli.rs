@@ -219,7 +219,7 @@ pub async fn audit(
     let redis = if settings.url.is_empty() {
         None
     } else {
-        Some(Redis::connect(&settings.url, settings.prefix.clone(), 1).await?)
+        Some(Redis::connect(&settings.url, settings.prefix.clone(), 1, settings.patience()).await?)
     };
     let scope = audit::Scope { event, at_rest, ..audit::Scope::default() };
     let report = audit::run(&pg, redis.as_deref(), &scope).await?;

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,6 +11,7 @@ use thiserror::Error;
 use crate::http::limits::Limits;
 use crate::http::limits::network::Network;
 use crate::payments::{sandbox, stripe};
+use crate::redis::Patience;
 use crate::suspicion::config::SuspicionConfig;
 use crate::waiting_room::config::WaitingRoom;
 
@@ -129,6 +131,21 @@ pub struct RedisConfig {
     pub prefix: String,
     /// Multiplexed connections of the hot path.
     pub connections: usize,
+    /// How long a reply may take, in milliseconds. After it a buyer is told to ask again.
+    pub answer_ms: u64,
+    /// How long connecting may take, in milliseconds.
+    pub connect_ms: u64,
+}
+
+impl RedisConfig {
+    /// How long it may take.
+    #[must_use]
+    pub const fn patience(&self) -> Patience {
+        Patience {
+            answer: Duration::from_millis(self.answer_ms),
+            connect: Duration::from_millis(self.connect_ms),
+        }
+    }
 }
 
 /// Keys by id: the first signs, all verify. To rotate, put a new one first; drop the old one
@@ -315,7 +332,13 @@ impl Default for Database {
 
 impl Default for RedisConfig {
     fn default() -> Self {
-        Self { url: String::new(), prefix: "onsale".into(), connections: 2 }
+        Self {
+            url: String::new(),
+            prefix: "onsale".into(),
+            connections: 2,
+            answer_ms: 500,
+            connect_ms: 1_000,
+        }
     }
 }
 
@@ -447,6 +470,8 @@ impl Config {
             "redis.prefix: letters, digits and - only",
         );
         check((1..=64).contains(&self.redis.connections), "redis.connections: 1 to 64");
+        check((1..=60_000).contains(&self.redis.answer_ms), "redis.answer_ms: 1 to 60000");
+        check((1..=60_000).contains(&self.redis.connect_ms), "redis.connect_ms: 1 to 60000");
         check((2..=500).contains(&self.database.connections), "database.connections: 2 to 500");
         check((1..=1_000).contains(&self.database.batch), "database.batch: 1 to 1000");
         check(self.database.batch_queue >= self.database.batch, "database.batch_queue >= batch");

@@ -18,8 +18,8 @@ use onsale::holds::plan::{Plan, Wish, WishLine};
 use onsale::holds::record::HeldPlace;
 use onsale::holds::redis::{Asker, hold_call};
 use onsale::ids::{AccountId, EventId, HoldId, OfferId};
-use onsale::redis::Line;
 use onsale::redis::scripts::HOLD;
+use onsale::redis::{Line, Patience};
 use redis::aio::ConnectionLike;
 use redis::{Cmd, IntoConnectionInfo, Value};
 use serde::{Deserialize, Serialize};
@@ -159,7 +159,7 @@ struct Known {
 pub async fn run(options: Options) -> Result<bool> {
     let pg = PgPoolOptions::new().max_connections(1).connect(&options.database).await?;
     let templates = Templates::load(&pg, options.events).await?;
-    let line = Line::open(&options.redis.into_connection_info()?).await?;
+    let line = Line::open(&options.redis.into_connection_info()?, Patience::default()).await?;
     let known = Arc::new(Known { line, templates });
     let router = Router::new().route(PATH, post(hold)).with_state(known);
     bare::serve(options.listen, router).await

@@ -11,7 +11,7 @@ use onsale::catalog::cache::{Catalog, Sale};
 use onsale::holds::plan::{Plan, Wish, WishLine};
 use onsale::holds::redis::{self as grips, Asker, Held, Letting};
 use onsale::ids::{AccountId, HoldId, OfferId};
-use onsale::redis::Redis;
+use onsale::redis::{Patience, Redis};
 use redis::aio::MultiplexedConnection;
 use serde_json::json;
 
@@ -107,7 +107,8 @@ impl Hall<'_> {
         let prefix = crate::rig::PREFIX.to_owned();
         let catalog = Catalog::new(stage.rig.shop.pg.clone(), prefix.clone());
         let sale = catalog.sale(event.id).await?.context("the hall is not there")?;
-        let redis = Redis::connect(stage.rig.redis_url(), prefix, LINKS).await?;
+        let redis =
+            Redis::connect(stage.rig.redis_url(), prefix, LINKS, Patience::default()).await?;
         let stats = redis::Client::open(stage.rig.redis_url())?;
         let stats = stats.get_multiplexed_async_connection().await?;
         Ok(Hall { redis, sale, stock, stats, taken: 0 })

@@ -90,7 +90,7 @@ async fn starts_serves_survives_faults_and_stops() {
 
     let again = Instant::now();
     let stack = Stack::start(scratch.options().await).await.expect("a second start");
-    assert!(again.elapsed() < Duration::from_secs(10), "took {:?}", again.elapsed());
+    assert!(again.elapsed() < Duration::from_mins(1), "took {:?}", again.elapsed());
     stack.stop().await.expect("stopped");
 }
 

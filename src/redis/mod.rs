@@ -35,10 +35,6 @@ use tokio_util::task::AbortOnDropHandle;
 use self::gather::Gather;
 use self::scripts::Script;
 
-/// How long a reply may take. After it the script may still have run.
-pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between attempts to connect, and between checks of an idle link.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -53,6 +49,21 @@ const GATHERED_BYTES: usize = 64 * 1_024;
 const BULK_CONNECTIONS: usize = 8;
 /// How long bulk commands may take.
 const BULK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long Redis may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a reply. After it the script may still have run.
+    pub answer: Duration,
+    /// For a connection.
+    pub connect: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { answer: Duration::from_millis(500), connect: Duration::from_secs(1) }
+    }
+}
 
 /// Why a script gave no answer.
 #[derive(Debug, Error)]
@@ -94,7 +105,7 @@ impl Line {
     ///
     /// # Errors
     /// If nothing answers there in time, or refuses.
-    pub async fn open(info: &ConnectionInfo) -> Result<Self, RedisError> {
+    pub async fn open(info: &ConnectionInfo, patience: Patience) -> Result<Self, RedisError> {
         let connecting = async {
             match info.addr() {
                 ConnectionAddr::Tcp(host, port) => {
@@ -107,24 +118,25 @@ impl Line {
                     }
                     let (stream, _) = futures::future::select_ok(all).await?;
                     stream.set_nodelay(true)?;
-                    Self::over(stream, info).await
+                    Self::over(stream, info, patience).await
                 }
                 ConnectionAddr::Unix(path) => {
-                    Self::over(UnixStream::connect(path).await?, info).await
+                    Self::over(UnixStream::connect(path).await?, info, patience).await
                 }
                 _ => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
             }
         };
         let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(timed_out)?
+        tokio::time::timeout(patience.connect, connecting).await.map_err(timed_out)?
     }
 
     async fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         info: &ConnectionInfo,
+        patience: Patience,
     ) -> Result<Self, RedisError> {
         let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_response_timeout(Some(patience.answer))
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
             .set_write_backpressure_boundary(GATHERED_BYTES);
         let (info, stream) = (info.redis_settings(), Gather::new(stream));
@@ -174,6 +186,7 @@ pub struct Redis {
     bulk: deadpool_redis::Pool,
     link: ArcSwapOption<Link>,
     connections: usize,
+    patience: Patience,
     wake: Notify,
     /// Put before every key, so that deployments and tests can share a server.
     pub prefix: String,
@@ -188,17 +201,18 @@ impl Redis {
         url: &str,
         prefix: String,
         connections: usize,
+        patience: Patience,
     ) -> Result<Arc<Self>, RedisError> {
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = url.into_connection_info()?.set_tcp_settings(tcp);
         let mut pool = deadpool_redis::PoolConfig::new(BULK_CONNECTIONS);
         pool.timeouts.wait = Some(BULK_TIMEOUT);
-        pool.timeouts.create = Some(CONNECT_TIMEOUT);
-        pool.timeouts.recycle = Some(CONNECT_TIMEOUT);
+        pool.timeouts.create = Some(patience.connect);
+        pool.timeouts.recycle = Some(patience.connect);
         let manager = deadpool_redis::Manager::new_with_config(
             info.clone(),
             AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                .set_connection_timeout(Some(patience.connect))
                 .set_response_timeout(Some(BULK_TIMEOUT)),
         )?;
         let bulk = deadpool_redis::Pool::builder(manager)
@@ -211,6 +225,7 @@ impl Redis {
             bulk,
             link: ArcSwapOption::empty(),
             connections,
+            patience,
             wake: Notify::new(),
             prefix,
         };
@@ -313,7 +328,7 @@ impl Redis {
         let mut lines: Vec<Line> = Vec::with_capacity(self.connections);
         let mut run_id = None;
         for _ in 0..self.connections {
-            let mut line = Line::open(&self.info).await?;
+            let mut line = Line::open(&self.info, self.patience).await?;
             // Every connection compares: behind one address there may be several servers.
             let seen = run_id_of(&mut line.connection).await?;
             if run_id.get_or_insert_with(|| seen.clone()) != &seen {

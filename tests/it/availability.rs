@@ -183,7 +183,9 @@ async fn deltas_add_up_to_later_snapshots() {
         view.apply(&message);
         seen.push((message.id.clone(), View { unavailable: view.unavailable.clone(), ..view }));
     }
-    // When nothing moves any more, the stream comes to the state that everybody sees.
+    // When nothing moves any more, the stream comes to the state that everybody sees; snapshots
+    // are a tenth of a second old.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let last = loop {
         let last = snapshot(&buyers[0]).await;
         if last.seq == view.seq {

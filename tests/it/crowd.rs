@@ -1,14 +1,13 @@
 //! A thousand buyers, a hundred seats, two server processes.
 
 use std::collections::HashSet;
-use std::future::Future;
-use std::time::Duration;
 
 use onsale::config::Role;
 use onsale::demo::seed::Seed;
 
 use crate::support::process::free_address;
-use crate::support::{Answer, Buyer, Env, hall, until};
+use crate::support::shopper::patiently;
+use crate::support::{Buyer, Env, hall, until};
 
 const BUYERS: usize = 1_000;
 const SEATS: i64 = 100;
@@ -22,6 +21,7 @@ async fn a_thousand_buyers_get_exactly_the_hundred_seats_there_are() {
     let acquirer = env.spawn_sandbox(sandbox, &[one, two]).await;
     let change = |config: &mut onsale::config::Config| {
         config.roles = vec![Role::Http, Role::Workers];
+        config.workers.hanging_ms = 60_000;
         config.payments.sandbox.url = format!("http://{sandbox}");
     };
     let first = env.spawn_server(one, &[], change).await;
@@ -62,17 +62,6 @@ async fn a_thousand_buyers_get_exactly_the_hundred_seats_there_are() {
     second.terminate().await;
     acquirer.kill().await;
     env.end().await;
-}
-
-/// Repeats what a busy server asks to be repeated, with the same key.
-async fn patiently<F: Future<Output = Answer>>(mut ask: impl FnMut() -> F) -> Answer {
-    loop {
-        let answer = ask().await;
-        if answer.status != 503 {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// Wants two seats together, later one, until nothing is left; the places that were paid.

@@ -3,6 +3,7 @@
 //! One server dies at the named point (`onsale::faults`); its client asks the other one, or goes
 //! away and the other one's workers clean up. Whichever: everything comes to its end.
 
+use onsale::config::Config;
 use reqwest::Method;
 use serde_json::json;
 
@@ -67,7 +68,12 @@ async fn after_the_hold_script_the_same_key_finds_the_hold() {
 
 #[tokio::test]
 async fn between_begin_and_claim_the_same_checkout_goes_on_elsewhere() {
-    let (mut stage, buyer, offer) = dying_at("begun").await;
+    // No worker is faster than the buyer.
+    let patient = |config: &mut Config| config.workers.hanging_ms = 600_000;
+    let die = [("ONSALE_DIE_AT", "begun")];
+    let mut stage = Stage::with(Env::start().await, &die, &hall(4, 10, 10), patient).await;
+    let buyer = Buyer::new(&stage.first.url).await;
+    let offer = buyer.offer(SHOW, "front").await;
     let hold = buyer.hold_best(SHOW, &offer, "k", 2).await.expect(201);
     last_checkout(&mut stage, &buyer, &hold).await;
     let buyer = elsewhere(&buyer, &stage);

@@ -4,7 +4,7 @@ use onsale::demo::seed::Seed;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Env, hall};
+use crate::support::{Env, hall, until};
 
 #[tokio::test]
 async fn two_seats_are_held_paid_and_become_tickets() {
@@ -169,9 +169,11 @@ async fn a_declined_card_keeps_the_seats_and_another_card_pays() {
     let hold = buyer.hold_best("show", &offer, "a", 2).await.expect(201);
     let order = buyer.checkout("show", &hold.id(), "ada@example.org").await.expect(201);
     buyer.pay(&order, "4000000000000002").await.expect(402);
-    let declined = buyer.order(&order.id()).await;
-    assert_eq!(declined.body["status"], "open");
-    assert_eq!(declined.body["decline"], "card_declined");
+    until("the shop knows", || async {
+        buyer.order(&order.id()).await.body["decline"] == "card_declined"
+    })
+    .await;
+    assert_eq!(buyer.order(&order.id()).await.body["status"], "open");
     buyer.pay(&order, "4242424242424242").await.expect(200);
     assert_eq!(buyer.order(&order.id()).await.body["status"], "paid");
     server.stop().await;

@@ -18,7 +18,7 @@ use crate::support::{Buyer, Env, hall, until};
 /// How often the balancer asks whether a server is ready.
 const PROBE: Duration = Duration::from_millis(50);
 /// How long servers say that they aren't before they close.
-const UNREADY_MS: u64 = 500;
+const UNREADY_MS: u64 = 3_000;
 /// People who look, and people who buy, at any moment.
 const LOOKERS: usize = 4;
 const BUYERS: usize = 4;
@@ -138,7 +138,7 @@ async fn a_rolling_restart_under_load_fails_no_request() {
         env.spawn_server(address, &[], move |config| {
             brisk(config);
             // A checkout that takes its time while another process starts isn't left behind.
-            config.workers.hanging_ms = 20_000;
+            config.workers.hanging_ms = 600_000;
             config.payments.sandbox.url = format!("http://{sandbox}");
             config.http.unready_ms = UNREADY_MS;
         })
@@ -153,7 +153,7 @@ async fn a_rolling_restart_under_load_fails_no_request() {
     let probe = tokio::spawn(balancer.clone().probe());
     (0..LOOKERS).for_each(|_| drop(people.spawn(balancer.clone().look())));
     (0..BUYERS).for_each(|_| drop(people.spawn(balancer.clone().buy(offer.clone()))));
-    balancer.more(200).await;
+    balancer.more(400).await;
     for round in 0..4 {
         let old = servers.remove(0);
         old.terminate().await;
@@ -163,7 +163,7 @@ async fn a_rolling_restart_under_load_fails_no_request() {
             balancer.servers.iter().all(|(_, ready)| ready.load(Ordering::SeqCst))
         })
         .await;
-        balancer.more(100).await;
+        balancer.more(200).await;
     }
     balancer.over.store(true, Ordering::SeqCst);
     people.close();

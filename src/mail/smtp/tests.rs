@@ -17,7 +17,7 @@ use crate::mail::{Kind, Mail, Mailer, NotSent, Topic};
 
 /// Long enough for a busy machine, short enough to wait for.
 const PATIENCE: Patience =
-    Patience { connect: Duration::from_millis(500), send: Duration::from_millis(500) };
+    Patience { connect: Duration::from_secs(2), send: Duration::from_secs(2) };
 
 fn mail(to: &str) -> Mail {
     let text = "Hello\r\n.\r\n..two dots\r\n".to_owned();

@@ -20,7 +20,7 @@ use super::views::{NoticePage, show};
 use super::wire::Status;
 
 /// How long a JSON caller that asks for it waits, where forms don't wait.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+const LEAST_WAIT: Duration = Duration::from_secs(5);
 
 /// A body that came as a form or as JSON.
 pub struct Sent<T> {

@@ -13,7 +13,7 @@ async fn a_hundred_thousand_codes_are_made_in_one_request_and_are_nowhere_else()
     let set = door.set("big", json!({})).await;
     let started = Instant::now();
     let codes = door.codes(&set, "all", json!({"count": 100_000})).await;
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     let codes: HashSet<String> = codes.into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(codes.len(), 100_000);
     let written = |code: &String| {

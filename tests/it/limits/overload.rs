@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Buyer, Env, TestServer, hall, until};
+use crate::support::{Answer, Buyer, Env, PATIENCE, TestServer, hall, until};
 
 /// Requests that read this order, and so wait for as long as the table of refunds is locked.
 fn reads(buyer: &Buyer, order: &str, count: usize) -> Vec<tokio::task::JoinHandle<Answer>> {
@@ -50,18 +50,18 @@ async fn browsing_is_shed_first_and_settlement_never() {
     let held = buyer.hold_best("show", &offer, "b", 2).await.expect(201);
     let grip = format!("/v1/events/show/holds/{}", held.id());
 
-    let mut lock = env.pg.begin().await.expect("a transaction");
-    let locked = sqlx::query("LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE");
-    locked.execute(&mut *lock).await.expect("locked");
-    let mut waiting = reads(&buyer, &order.id(), 3);
-    are_underway(&server, Class::Checkout, 3).await;
+    let in_flight = &server.server.app.limits.in_flight;
+    let begin = |count: usize| {
+        let one = |_| in_flight.begin(Class::Checkout).expect("room");
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    let mut busy = begin(3);
     buyer.get("/v1/events/show").await.expect(200);
 
     // Half of all: no browsing, no new sessions.
-    waiting.extend(reads(&buyer, &order.id(), 1));
-    are_underway(&server, Class::Checkout, 4).await;
+    busy.extend(begin(1));
     let started = Instant::now();
-    // At once, because each of them pauses, and Postgres is silent meanwhile.
+    // At once, because each of them pauses.
     let (shed, events, session) = tokio::join!(
         buyer.http.get(format!("{}/v1/events/show", server.url)).send(),
         buyer.get("/v1/events"),
@@ -69,39 +69,45 @@ async fn browsing_is_shed_first_and_settlement_never() {
     );
     let shed = shed.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(500), "it did not pause");
-    assert!(started.elapsed() < Duration::from_secs(2), "it waited for room");
     assert_eq!(shed.status().as_u16(), 503);
     assert_eq!(shed.headers()["retry-after"], "2");
     assert!(is_shed(&events) && is_shed(&session));
     buyer.get(&grip).await.expect(200);
 
     // Three quarters: no holds either.
-    waiting.extend(reads(&buyer, &order.id(), 2));
-    are_underway(&server, Class::Checkout, 6).await;
+    busy.extend(begin(2));
     assert!(is_shed(&buyer.get(&grip).await));
     // Checkout still finds room.
     let again = buyer.checkout("show", &hold.id(), "a@example.org").await;
     assert_eq!(again.status.as_u16(), 201, "{again:?}");
 
     // All of it: nobody but operators, who see that the process lives.
-    waiting.extend(reads(&buyer, &order.id(), 2));
-    are_underway(&server, Class::Checkout, 8).await;
+    busy.extend(begin(2));
     assert!(is_shed(&buyer.get(&format!("/v1/orders/{}", order.id())).await));
     buyer.get("/health/live").await.expect(200);
     // A webhook is let in (and refused for what it says, not for what there is to do).
     let webhook = buyer.send(Method::POST, "/webhooks/sandbox", None, Some(json!({}))).await;
     assert_eq!((webhook.status.as_u16(), webhook.code()), (400, "webhook_refused"));
 
-    // It is over as soon as it is over, and nobody who was let in was refused.
+    // It is over as soon as it is over.
+    drop(busy);
+    are_underway(&server, Class::Checkout, 0).await;
+    buyer.get(&format!("/v1/orders/{}", order.id())).await.expect(200);
+
+    // Requests are counted while they are under way, and none that was let in is refused.
+    let mut lock = env.pg.begin().await.expect("a transaction");
+    let locked = sqlx::query("LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE");
+    locked.execute(&mut *lock).await.expect("locked");
+    let waiting = reads(&buyer, &order.id(), 8);
+    are_underway(&server, Class::Checkout, 8).await;
     lock.rollback().await.expect("unlocked");
     for read in waiting {
         read.await.expect("an answer").expect(200);
     }
     are_underway(&server, Class::Checkout, 0).await;
 
-    // As full as before, with Postgres free again: the payment settles, and nothing else goes on.
-    let in_flight = &server.server.app.limits.in_flight;
-    let full: Vec<_> = (0..8).map(|_| in_flight.begin(Class::Checkout).expect("room")).collect();
+    // As full as before: the payment settles, and nothing else goes on.
+    let full = begin(8);
     assert!(is_shed(&buyer.get("/v1/events").await));
     buyer.pay(&order, "4242424242424242").await.expect(200);
     until("the order is paid", || async {
@@ -133,7 +139,7 @@ async fn drip(server: &TestServer, head: String, body: &str) -> (u16, String) {
     let mut answer = vec![0; 4_096];
     let started = Instant::now();
     let read = loop {
-        assert!(started.elapsed() < Duration::from_secs(10), "no answer");
+        assert!(started.elapsed() < PATIENCE, "no answer");
         let next = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut answer)).await;
         match next {
             Ok(read) => break read.expect("an answer"),
@@ -185,9 +191,7 @@ async fn slow_bodies_are_given_up_and_take_nobodys_place() {
     }
     // Who isn't let in isn't read at all.
     let head = format!("PUT /v1/organizer/events/show/manifest HTTP/1.1\r\n{json}");
-    let started = Instant::now();
     assert_eq!(drip(&server, head, "{").await.0, 401);
-    assert!(started.elapsed() < Duration::from_millis(900));
     server.stop().await;
     env.end().await;
 }

@@ -17,6 +17,8 @@ use onsale::redis::scripts::Script;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
+use crate::support::{PATIENT, patient_redis};
+
 /// The epoch that scripts are told, unless a test lies.
 pub const EPOCH: i32 = 3;
 /// The public and one channel with an allocation.
@@ -34,9 +36,8 @@ impl Server {
     pub async fn start() -> Self {
         let stack = Stack::start(Options::for_tests()).await.expect("the test servers start");
         let prefix = format!("s{}", uuid::Uuid::now_v7().simple());
-        let redis = Redis::connect(&stack.redis_url, prefix, 2).await.expect("Redis");
-        let client = redis::Client::open(stack.redis_url.as_str()).expect("an address");
-        let connection = client.get_multiplexed_async_connection().await.expect("Redis");
+        let redis = Redis::connect(&stack.redis_url, prefix, 2, PATIENT).await.expect("Redis");
+        let connection = patient_redis(&stack.redis_url).await;
         Self { redis, connection, _stack: stack }
     }
 

@@ -3,11 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use onsale::config::Config;
 use tokio::process::{Child, Command};
 
-use super::{Env, until};
+use super::{Env, PATIENCE, until};
 
 /// An address that is still free when a process binds it some time later: on Linux all of
 /// 127.0.0.0/8 is this machine, and nobody else here uses the one that is chosen.
@@ -44,12 +45,16 @@ impl Env {
         change(&mut config);
         let url = config.http.public_url.clone();
         let child = run(&["serve"], &config, variables);
-        let process = Process { url: url.clone(), child };
-        until("the server is ready", || async {
-            let ready = reqwest::get(format!("{url}/health/ready")).await;
-            ready.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
+        let mut process = Process { url, child };
+        let started = Instant::now();
+        while !process.is_ready().await {
+            assert!(started.elapsed() < PATIENCE, "{} never was ready", process.url);
+            // Who doesn't find Redis or Postgres gives up, and is started again, as servers are.
+            if process.child.try_wait().expect("a child").is_some() {
+                process.child = run(&["serve"], &config, variables);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         process
     }
 
@@ -127,6 +132,11 @@ fn inline(value: &serde_json::Value) -> String {
 }
 
 impl Process {
+    async fn is_ready(&self) -> bool {
+        let ready = reqwest::get(format!("{}/health/ready", self.url)).await;
+        ready.is_ok_and(|answer| answer.status().is_success())
+    }
+
     /// kill -9.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("killed");

@@ -7,21 +7,22 @@ use serde_json::json;
 
 use super::{Answer, Buyer, PATIENCE, until};
 
-/// How long to wait before a busy server is asked again.
+/// How long to wait before a busy server is asked again, at first and at most: who asks all the
+/// time keeps it busy.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Holds that one buyer tries.
-const MOST_TRIES: usize = 400;
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Repeats what a busy server asks to be repeated, or had no time for, with the same key.
 pub async fn patiently<F: Future<Output = Answer>>(mut ask: impl FnMut() -> F) -> Answer {
-    let started = Instant::now();
+    let (started, mut pause) = (Instant::now(), PAUSE);
     loop {
         let answer = ask().await;
         if ![503, 504].contains(&answer.status.as_u16()) {
             return answer;
         }
         assert!(started.elapsed() < PATIENCE, "still {answer:?}");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -29,8 +30,9 @@ pub async fn patiently<F: Future<Output = Answer>>(mut ask: impl FnMut() -> F) -
 /// places that were paid.
 pub async fn shop(url: &str, event: &str, offer: &str, number: usize) -> Vec<i64> {
     let buyer = Buyer::new(url).await;
-    let mut wanted = 2;
-    for attempt in 0..MOST_TRIES {
+    let (mut wanted, mut attempt, started) = (2, 0, Instant::now());
+    while started.elapsed() < PATIENCE {
+        attempt += 1;
         let key = format!("try-{attempt}");
         let hold = patiently(|| buyer.hold_best(event, offer, &key, wanted)).await;
         match (hold.status.as_u16(), hold.code()) {
@@ -62,7 +64,7 @@ pub async fn shop(url: &str, event: &str, offer: &str, number: usize) -> Vec<i64
         .await;
         return buyer.order(&id).await.places();
     }
-    panic!("no luck in {MOST_TRIES} tries");
+    panic!("no luck in {attempt} tries");
 }
 
 async fn nothing_left(buyer: &Buyer, event: &str) -> bool {

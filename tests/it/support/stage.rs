@@ -27,7 +27,7 @@ pub fn brisk(config: &mut Config) {
     config.roles = vec![Role::Http, Role::Workers];
     config.workers.sweep_ms = 50;
     config.workers.poll_ms = 50;
-    config.workers.hanging_ms = 500;
+    config.workers.hanging_ms = 5_000;
     config.workers.reconcile_s = 1;
     config.workers.compare_s = 1;
 }
@@ -182,11 +182,7 @@ pub async fn time_to_pay_is_over(env: &Env) {
 
 /// A connection to the environment's Redis.
 pub async fn redis(env: &Env) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(env.stack.redis_url.as_str()).expect("a URL");
-    let patient = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
-    client.get_multiplexed_async_connection_with_config(&patient).await.expect("Redis answers")
+    super::patient_redis(&env.stack.redis_url).await
 }
 
 /// The environment's keys whose names end so.

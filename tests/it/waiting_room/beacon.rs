@@ -16,7 +16,7 @@ async fn a_draw_waits_for_the_right_value_of_its_round_and_takes_no_other() {
     let address = free_address();
     let mut env = Env::start().await;
     env.config.waiting_room.beacon_url = template(address);
-    env.config.waiting_room.beacon_within_ms = 1_000;
+    env.config.waiting_room.beacon_within_ms = 5_000;
     let venue = Venue::on(env, |room| {
         let draw = &room.lanes[0].draw;
         let name = draw.beacon_name.clone();

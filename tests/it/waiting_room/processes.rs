@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use onsale::waiting_room::DRAWN;
@@ -20,6 +20,9 @@ const OBSERVERS: usize = 20;
 const NUMBERS_EACH: usize = 8;
 /// Numbers that are reserved at a time: few, so that the processes often need more.
 const RESERVE: i64 = 20;
+
+/// Joins whose answer never came: each may have got a number that is nobody's.
+static UNTOLD: AtomicI64 = AtomicI64::new(0);
 
 /// Somebody in line.
 struct Visitor {
@@ -48,10 +51,11 @@ async fn try_to_come(http: &Client, url: String) -> Option<Visitor> {
     let session = buyer.try_send(Method::POST, "/v1/sessions", None, None).await.ok()?;
     buyer.token = session.expect(201).body["token"].as_str().expect("a token").to_owned();
     let path = "/v1/events/show/waiting-room/join";
-    let joined = buyer.try_send(Method::POST, path, None, Some(json!({}))).await.ok()?;
-    if joined.status == 503 {
+    let joined = buyer.try_send(Method::POST, path, None, Some(json!({}))).await;
+    let Some(joined) = joined.ok().filter(|joined| joined.status != 503) else {
+        UNTOLD.fetch_add(1, Ordering::SeqCst);
         return None;
-    }
+    };
     let joined = joined.expect(200);
     let place = joined.body["place"].as_str().map(|place| place.parse().expect("a number"));
     Some(Visitor { buyer, token: token(&joined), place })
@@ -136,7 +140,8 @@ async fn five_processes_keep_one_line_though_one_is_killed_and_redis_restarted()
     assert_eq!(numbers.len(), OBSERVERS * NUMBERS_EACH, "a number was given twice");
     // What was reserved is used up, but for what was lost with Redis and the dead process.
     let given = i64::try_from(numbers.len()).expect("few");
-    assert!(span < given + 5 * RESERVE, "numbers that are nobody's: {span}");
+    let lost = 5 * RESERVE + UNTOLD.load(Ordering::SeqCst);
+    assert!(span < given + lost, "numbers that are nobody's: {span}");
     let left = &urls[1..];
     for visitor in &visitors {
         assert_eq!(Some(place_everywhere(left, visitor).await), visitor.place);

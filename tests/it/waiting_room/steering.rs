@@ -1,12 +1,12 @@
 //! The organizer's switches, and what every process makes of them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use onsale::organizers::keys::Scope;
 use serde_json::json;
 
 use super::*;
-use crate::support::until;
+use crate::support::{soon, until};
 
 const CONTROL: &str = "/v1/organizer/events/show/waiting-room/control";
 
@@ -77,16 +77,19 @@ async fn a_switch_is_felt_by_every_process_in_less_than_two_seconds() {
         ("resume", "waiting"),
         ("lift", "lifted"),
     ] {
-        let body = json!({"action": action, "message": format!("now: {action}")});
-        me.send(Method::POST, CONTROL, None, Some(body)).await.expect(200);
-        let switched = Instant::now();
-        until(&format!("{action} is felt"), || async {
-            let now = poll(&buyer, &token).await.expect(200);
-            now.body["state"] == state
-                && now.body["room"]["message"] == format!("now: {action}").as_str()
+        soon(async |turn| {
+            let message = format!("{turn}: {action}");
+            let body = json!({"action": action, "message": message});
+            me.send(Method::POST, CONTROL, None, Some(body)).await.expect(200);
+            let switched = Instant::now();
+            until(&format!("{action} is felt"), || async {
+                let now = poll(&buyer, &token).await.expect(200);
+                now.body["state"] == state && now.body["room"]["message"] == message.as_str()
+            })
+            .await;
+            switched.elapsed()
         })
         .await;
-        assert!(switched.elapsed() < Duration::from_secs(2), "{action}");
         if action == "drain" {
             let late = venue.server.buyer().await;
             assert_eq!(join_with(&late, json!({})).await.expect(409).code(), "line_closed");

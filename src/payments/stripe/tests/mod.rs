@@ -19,7 +19,7 @@ const WEBHOOK_SECRET: &str = "whsec_of_the_fake_endpoint";
 const PUBLISHABLE_KEY: &str = "pk_test_fake";
 
 /// A call that gets no answer fails after this.
-const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn config() -> StripeConfig {
     StripeConfig::new(SECRET_KEY, PUBLISHABLE_KEY, WEBHOOK_SECRET)
