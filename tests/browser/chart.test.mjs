@@ -35,11 +35,13 @@ function freeRun(page, n, skip = 0) {
   }, [n, skip]);
 }
 
-// Shows a seat and gives its point on the screen.
+// Shows a seat and gives its point on the screen. Above the middle, which the card of the seat that
+// was tapped before would cover.
 async function pointOf(page, seat) {
   await page.evaluate((i) => {
     const { camera, chart } = document.querySelector("[data-chart]").chart;
-    camera.fly(chart.x[i], chart.y[i], 24 / chart.pitch, false);
+    const scale = 24 / chart.pitch;
+    camera.fly(chart.x[i], chart.y[i] + camera.height / 4 / scale, scale, false);
   }, seat);
   return page.evaluate((i) => {
     const { camera, chart } = document.querySelector("[data-chart]").chart;

@@ -35,7 +35,10 @@ async function mails({ context }, address, count) {
   const page = await context.newPage();
   const found = page.locator(".mails li", { hasText: address });
   await page.goto("/mailbox");
-  while ((await found.count()) < count) await page.reload();
+  while ((await found.count()) < count) {
+    await page.waitForTimeout(100);
+    await page.reload();
+  }
   const texts = await found.allInnerTexts();
   await page.close();
   return texts;

@@ -78,7 +78,7 @@ for (const size of ["small", "desk"]) {
     await payBy({ page: window }, CARDS.approved);
     await hasTickets({ page: window, context }, 2);
     await window.close();
-    await shop.getByRole("heading", { name: /You are going/ }).waitFor();
+    await shop.getByRole("heading", { name: /You are going/ }).waitFor({ timeout: 30_000 });
     await shot(ada, "53-embedded-tickets");
     await page.waitForFunction(() => globalThis.told.some(({ what }) => what === "bought"));
     const [{ by, detail }, ...more] = await told(page, "bought");

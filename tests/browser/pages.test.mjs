@@ -65,7 +65,10 @@ test("the mailbox has the confirmation, whose link opens the order", async () =>
   await page.context().clearCookies();
   await page.goto("/mailbox");
   const mail = page.locator(".mails li", { hasText: ada.email });
-  for (let n = 0; n < 20 && (await mail.count()) === 0; n++) await page.reload();
+  for (let n = 0; n < 150 && (await mail.count()) === 0; n++) {
+    await page.waitForTimeout(200);
+    await page.reload();
+  }
   await shot(ada, "23-mailbox");
   await mail.getByRole("link", { name: /\/orders\// }).click();
   await hasTickets(ada, 1);

@@ -74,12 +74,13 @@ export async function content({ context, complaints }) {
 
 export async function shot({ page, size }, name) {
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  await page.screenshot({ path: `${ARTIFACTS}${name}-${size}.png`, fullPage: true });
+  await page.screenshot({ path: `${ARTIFACTS}${name}-${size}.png`, fullPage: true, timeout: 120_000 });
   assert.ok(wider <= 0, `${name} is ${wider} px wider than the ${size}'s screen`);
 }
 
 // Two free neighbours whose loss strands nobody: the first two of a run of four or more.
 export async function freePair(page, skip = 0) {
+  await page.waitForLoadState();
   const pair = await page.evaluate((skip) => {
     for (const row of document.querySelectorAll(".row")) {
       const free = [...row.querySelectorAll("input:not(:disabled)")].map((i) => Number(i.value));
@@ -109,7 +110,10 @@ export async function signIn({ page, context, email }) {
   const link = mails.locator("a[href*='/sign-in/link']");
   const mail = mails.locator(".mails li", { hasText: email, has: link }).first();
   await mails.goto("/mailbox");
-  while ((await mail.count()) === 0) await mails.reload();
+  while ((await mail.count()) === 0) {
+    await mails.waitForTimeout(100);
+    await mails.reload();
+  }
   const code = (await mail.innerText()).match(/^\s*(\d{6})\s*$/m)[1];
   await mails.close();
   await page.locator("#code").fill(code);
