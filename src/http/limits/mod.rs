@@ -95,8 +95,8 @@ where
     F: Future<Output = Result<Response, Infallible>>,
 {
     let client = client(app, &mut request);
-    let route = request.extensions().get::<MatchedPath>();
-    let class = route.map_or(Class::Browse, |route| Class::of(request.method(), route.as_str()));
+    let matched = class_of(&request);
+    let class = matched.unwrap_or(Class::Browse);
     if class == Class::Operate {
         return run(request).await;
     }
@@ -106,8 +106,8 @@ where
         Ok(allowances) => allowances,
         Err(problem) => return Ok(refused(app, reader.as_ref(), problem)),
     };
-    let matched = route.is_some();
-    let request = match read_body(app, class.reads_first() && matched, request).await {
+    let first = matched.is_some_and(Class::reads_first);
+    let request = match read_body(app, first, request).await {
         Ok(request) => request,
         Err(problem) => return Ok(refused(app, reader.as_ref(), problem)),
     };
@@ -134,10 +134,9 @@ where
     F: Future<Output = Response>,
 {
     let client = client(app, &mut request);
-    let route = request.extensions().get::<MatchedPath>();
-    let class = route.map_or(Class::Browse, |route| Class::of(request.method(), route.as_str()));
-    let checked = app.limits.check_class(class.limits(), client, session(request.headers()));
-    let allowances = checked?;
+    let class = class_of(&request).unwrap_or(Class::Browse);
+    let session = session(request.headers());
+    let allowances = app.limits.check_class(class.limits(), client, session)?;
     let (parts, body) = request.into_parts();
     let bytes = read_whole(app, body).await?;
     let (underway, (parts, bytes)) = begin(app, class, (parts, bytes)).await?;
@@ -167,6 +166,12 @@ where
     app.limits.check_class(Class::Wait.limits(), client, session)?;
     let (_underway, parts) = begin(app, Class::Wait, parts).await?;
     answer(parts).await
+}
+
+/// The class of a request, if it is for a route.
+fn class_of(request: &Request) -> Option<Class> {
+    let route = request.extensions().get::<MatchedPath>()?;
+    Some(Class::of(request.method(), route.as_str()))
 }
 
 /// Counts what was asked as work, unless there is too much of it: then it is let go before who
