@@ -17,7 +17,7 @@ use crate::accounts::revoked::Revoked;
 use crate::catalog::cache::{Catalog, Sale};
 use crate::checkout::pulse::Pulse;
 use crate::checkout::store::Claimer;
-use crate::config::{Config, ProviderName};
+use crate::config::{Config, ProviderName, RedisConfig};
 use crate::db::batch::Batcher;
 use crate::db::kept::Kept;
 use crate::holds::availability::Availability;
@@ -53,8 +53,11 @@ use crate::workers::pace::Pace;
 const COMMIT_CONNECTIONS: u32 = 12;
 /// A pooled connection that was idle for so long is asked whether it lives before it is used.
 const ASK_AFTER: Duration = Duration::from_secs(1);
-/// How long group commits wait for a connection: there are always others.
-const COMMIT_ACQUIRE: Duration = Duration::from_secs(2);
+/// How long it may take until group commits have a connection. Nobody waits for it as long
+/// ([`Kept`]).
+const COMMIT_ACQUIRE: Duration = Duration::from_secs(30);
+/// The pause between two tries to connect at the start.
+const START_PAUSE: Duration = Duration::from_millis(500);
 /// How long a connection that comes back to its pool may take to show that it lives.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 /// Tracked work is given up after this, as if its node had died, and resumed by others: a server
@@ -204,13 +207,37 @@ async fn connect_commits(config: &Config) -> sqlx::Result<PgPool> {
         // Nor does it learn anything from the values.
         ("plan_cache_mode", "force_generic_plan"),
     ]);
-    let patience = Duration::from_secs(config.database.acquire_timeout_s);
     pool()
-        .acquire_timeout(patience.min(COMMIT_ACQUIRE))
+        .acquire_timeout(COMMIT_ACQUIRE)
         .min_connections(1)
         .max_connections(COMMIT_CONNECTIONS)
         .connect_with(options)
         .await
+}
+
+/// Connects to something that may still be starting as well, for as long as is configured.
+async fn at_start<T, E: std::fmt::Display>(
+    what: &str,
+    config: &Config,
+    may_come: impl Fn(&E) -> bool,
+    connect: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let until = Instant::now() + Duration::from_secs(config.start_within_s);
+    loop {
+        // Boxed, or whoever starts would have as large a future.
+        match Box::pin(connect()).await {
+            Err(error) if may_come(&error) && Instant::now() < until => {
+                tracing::warn!(%error, "{what} does not answer yet");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether Postgres may answer later.
+fn postgres_may_come(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)
 }
 
 impl App {
@@ -220,16 +247,16 @@ impl App {
     /// If Postgres or Redis don't answer, or a key or the provider's settings are not usable.
     pub async fn start(config: Config) -> anyhow::Result<Arc<Self>> {
         use anyhow::Context;
-        let pg = connect_postgres(&config).await.context("Postgres does not answer")?;
+        let pg = at_start("Postgres", &config, postgres_may_come, async || {
+            connect_postgres(&config).await
+        });
+        let pg = pg.await.context("Postgres does not answer")?;
         let commits = connect_commits(&config).await.context("Postgres does not answer")?;
-        let redis = Redis::connect(
-            &config.redis.url,
-            config.redis.prefix.clone(),
-            config.redis.connections,
-            config.redis.patience(),
-        )
-        .await
-        .context("Redis does not answer")?;
+        let redis = at_start("Redis", &config, crate::redis::may_come, async || {
+            let RedisConfig { url, prefix, connections, .. } = &config.redis;
+            Redis::connect(url, prefix.clone(), *connections, config.redis.patience()).await
+        });
+        let redis = redis.await.context("Redis does not answer")?;
         let keyring = Keyring::new(&config.keys)?;
         let unpaid = Rehearsal::new(pg.clone(), keyring.clone(), &config.http.public_url);
         let gateways = Gateways::new(gateway(&config)?, Arc::new(unpaid));
@@ -247,7 +274,7 @@ impl App {
         let claimer =
             Arc::new(Claimer { pg: own(), mirror: mirror.clone(), recent: recent.clone() });
         let reader = Arc::new(Reader { pg: own() });
-        let usher = Arc::new(Usher { pg: commits.clone() });
+        let usher = Arc::new(Usher { pg: own() });
         let exchanger = Arc::new(Exchanger { pg: own() });
         let settler = Arc::new(Settler { pg: own(), mirror, recent: recent.clone(), buyers });
         let (most, waiting) = (config.database.batch, config.database.batch_queue);

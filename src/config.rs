@@ -29,6 +29,9 @@ const MAX_ASKS: usize = 10_000;
 pub struct Config {
     /// What this process does.
     pub roles: Vec<Role>,
+    /// Seconds that a process waits at its start for Postgres and Redis, each: they are often
+    /// started together. Then it gives up.
+    pub start_within_s: u64,
     /// HTTP.
     pub http: Http,
     /// Limits of requests.
@@ -280,6 +283,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             roles: vec![Role::Http, Role::Workers],
+            start_within_s: 30,
             http: Http::default(),
             limits: Limits::default(),
             database: Database::default(),
@@ -462,6 +466,7 @@ impl Config {
             }
         };
         check(!self.roles.is_empty(), "roles: at least one of http, workers");
+        check(self.start_within_s <= 3_600, "start_within_s: at most 3600");
         check(!self.database.url.is_empty(), "database.url (or DATABASE_URL) is missing");
         check(!self.redis.url.is_empty(), "redis.url (or REDIS_URL) is missing");
         check(

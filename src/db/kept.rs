@@ -5,30 +5,40 @@
 //! pause it is asked once, and after any error that isn't an answer of Postgres it goes back to
 //! the pool, which finds out.
 //!
+//! Where there is none, one is made, and that goes on when whoever asked has given up: a Postgres
+//! so busy that it takes longer than anybody waits would else never be connected to again.
+//!
 //! Every few seconds its plans are made anew. A plan that was made when the sale began, while the
 //! tables were empty, walks through the whole of them for each batch, and Postgres would keep it
 //! until it next gathers statistics: a minute, in which the surge is over.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use tokio::sync::oneshot;
 
 /// A connection that was idle for so long is asked whether it lives.
 const IDLE: Duration = Duration::from_secs(1);
 /// Plans are not older than this. Making those of a batch takes a few milliseconds.
 const PLANS: Duration = Duration::from_secs(3);
+/// How long is waited for a connection that has to be made: there may be others next time.
+const MADE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A pool, and the connection that is kept out of it.
 pub struct Kept {
     pool: PgPool,
-    resting: Mutex<Option<Resting>>,
+    resting: Arc<Resting>,
 }
 
+/// Where the connection is between two uses.
+#[derive(Default)]
+struct Resting(Mutex<Option<Rested>>);
+
 /// The connection, between two uses.
-struct Resting {
+struct Rested {
     connection: PoolConnection<Postgres>,
     since: Instant,
     planned: Instant,
@@ -44,8 +54,8 @@ pub struct Taken<'a> {
 impl Kept {
     /// None is kept yet.
     #[must_use]
-    pub const fn new(pool: PgPool) -> Self {
-        Self { pool, resting: Mutex::new(None) }
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, resting: Arc::default() }
     }
 
     /// Takes the connection, or another one while that is taken. Dropped without
@@ -55,8 +65,7 @@ impl Kept {
     /// # Errors
     /// If none can be had in time.
     pub async fn take(&self) -> sqlx::Result<Taken<'_>> {
-        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Resting { mut connection, since, planned }) = resting {
+        if let Some(Rested { mut connection, since, planned }) = self.resting.take() {
             if planned.elapsed() >= PLANS {
                 if sqlx::raw_sql("DISCARD PLANS").execute(&mut *connection).await.is_ok() {
                     return Ok(Taken { kept: self, connection, planned: Instant::now() });
@@ -65,8 +74,33 @@ impl Kept {
                 return Ok(Taken { kept: self, connection, planned });
             }
         }
-        let connection = self.pool.acquire().await?;
+        let connection = self.make().await?;
         Ok(Taken { kept: self, connection, planned: Instant::now() })
+    }
+
+    /// One of the pool's. What comes too late rests for the next who asks.
+    async fn make(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        let (pool, resting) = (self.pool.clone(), self.resting.clone());
+        let (made, wanted) = oneshot::channel();
+        tokio::spawn(async move {
+            if let Err(Ok(late)) = made.send(pool.acquire().await) {
+                resting.put(late, Instant::now());
+            }
+        });
+        let made = tokio::time::timeout(MADE_WITHIN, wanted).await;
+        made.map_err(|_| sqlx::Error::PoolTimedOut)?.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+}
+
+impl Resting {
+    fn take(&self) -> Option<Rested> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// One rests here; others go back to the pool.
+    fn put(&self, connection: PoolConnection<Postgres>, planned: Instant) {
+        let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.get_or_insert(Rested { connection, since: Instant::now(), planned });
     }
 }
 
@@ -78,9 +112,8 @@ impl Taken<'_> {
     pub fn give_back<T>(self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
         if matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
             let Self { kept, connection, planned } = self;
-            let mut resting = kept.resting.lock().unwrap_or_else(PoisonError::into_inner);
             // Two may have been taken at once: one is kept.
-            resting.get_or_insert(Resting { connection, since: Instant::now(), planned });
+            kept.resting.put(connection, planned);
         }
         answer
     }

@@ -23,7 +23,8 @@ use metrics::Histogram;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, Value,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    RedisError, ServerErrorKind, Value,
 };
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -190,6 +191,13 @@ pub struct Redis {
     wake: Notify,
     /// Put before every key, so that deployments and tests can share a server.
     pub prefix: String,
+}
+
+/// Whether Redis may answer later, of one that doesn't answer now.
+#[must_use]
+pub fn may_come(error: &RedisError) -> bool {
+    let loading = ErrorKind::Server(ServerErrorKind::BusyLoading);
+    error.is_io_error() || error.is_timeout() || error.kind() == loading
 }
 
 impl Redis {

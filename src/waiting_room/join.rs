@@ -18,6 +18,7 @@ use crate::access::grant::Grant;
 use crate::app::App;
 use crate::catalog::Promo;
 use crate::db::batch::{Commit, Job, answered};
+use crate::db::kept::Kept;
 use crate::http::limits::{self, SharedLimit, network};
 use crate::http::problem::{Code, Problem};
 use crate::ids::{AccountId, EventId};
@@ -64,8 +65,8 @@ impl Job for PlaceJob {
 
 /// Stores accounts' places in batches; the answer is the place that the account has.
 pub struct Usher {
-    /// Of the group commits.
-    pub pg: PgPool,
+    /// A connection for these commits alone.
+    pub pg: Kept,
 }
 
 impl Commit for Usher {
@@ -90,13 +91,14 @@ impl Commit for Usher {
 }
 
 async fn store_places(
-    pg: &PgPool,
+    pg: &Kept,
     jobs: &[PlaceJob],
 ) -> sqlx::Result<Vec<(usize, i16, Option<i64>)>> {
     let events: Vec<Uuid> = jobs.iter().map(|job| job.event.0).collect();
     let lanes: Vec<i16> = jobs.iter().map(|job| job.lane).collect();
     let accounts: Vec<Uuid> = jobs.iter().map(|job| job.account.0).collect();
     let places: Vec<Option<i64>> = jobs.iter().map(|job| job.place).collect();
+    let mut pg = pg.take().await?;
     let rows = sqlx::query!(
         r#"SELECT job AS "job!", lane AS "lane!", place FROM join_accounts($1, $2, $3, $4)"#,
         &events,
@@ -104,9 +106,9 @@ async fn store_places(
         &accounts,
         &places as _
     )
-    .fetch_all(pg)
-    .await?;
-    let rows = rows.into_iter();
+    .fetch_all(&mut *pg)
+    .await;
+    let rows = pg.give_back(rows)?.into_iter();
     Ok(rows.filter_map(|r| Some((usize::try_from(r.job - 1).ok()?, r.lane, r.place))).collect())
 }
 

@@ -205,6 +205,31 @@ async fn a_frozen_postgres_is_answered_within_bounds_and_survived() {
 }
 
 #[tokio::test]
+async fn connections_that_take_longer_than_anybody_waits_are_made_all_the_same() {
+    let shop = Shop::open().await;
+    let hold = shop.hold("k").await;
+    let order = shop.checkout(&hold, "ada@example.org").await;
+    // As of a Postgres that has very much to do.
+    shop.proxy.takes_to_open(Duration::from_millis(3_500));
+    shop.proxy.freeze();
+    let path = format!("/v1/orders/{}", order.id());
+    let asked = shop.buyer.get(&path).await;
+    assert!([503, 504].contains(&asked.status.as_u16()), "{asked:?}");
+    shop.proxy.forget();
+    let started = Instant::now();
+    until("orders are read again", || async { shop.buyer.get(&path).await.status == 200 }).await;
+    println!("orders are read after {:?}", started.elapsed());
+    let next = shop.hold("next").await;
+    shop.checkout(&next, "next@example.org").await;
+    println!("claims are made after {:?}", started.elapsed());
+    shop.buyer.pay(&order, "4242424242424242").await.expect(200);
+    until("the order is paid", || async { shop.buyer.get(&path).await.body["status"] == "paid" })
+        .await;
+    println!("payments are settled after {:?}", started.elapsed());
+    shop.end().await;
+}
+
+#[tokio::test]
 async fn a_catalog_that_lost_its_connection_follows_again() {
     let shop = Shop::open().await;
     shop.proxy.freeze();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -33,6 +34,7 @@ struct Wires {
     /// Connections that were made before this generation are silent for ever.
     silent_before: watch::Sender<usize>,
     frozen: watch::Sender<bool>,
+    opening: watch::Sender<Duration>,
     trap: Arc<Mutex<Option<(Vec<u8>, Fate)>>>,
     sprung: Arc<AtomicUsize>,
 }
@@ -45,6 +47,7 @@ impl Proxy {
         let wires = Wires {
             silent_before: watch::Sender::new(0),
             frozen: watch::Sender::new(false),
+            opening: watch::Sender::default(),
             trap: Arc::default(),
             sprung: Arc::default(),
         };
@@ -75,6 +78,11 @@ impl Proxy {
         self.thaw();
     }
 
+    /// New connections take so long until anything goes through them.
+    pub fn takes_to_open(&self, long: Duration) {
+        self.wires.opening.send_replace(long);
+    }
+
     /// This happens to the next message that holds `needle`.
     pub fn trap(&self, needle: &str, fate: Fate) {
         *self.wires.lock() = Some((needle.as_bytes().to_vec(), fate));
@@ -92,7 +100,8 @@ async fn connect(wires: Wires, client: TcpStream, target: String) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let doomed = watch::Sender::new(None);
-    let born = *wires.silent_before.borrow();
+    let (born, opening) = (*wires.silent_before.borrow(), *wires.opening.borrow());
+    tokio::time::sleep(opening).await;
     tokio::select! {
         () = wires.there(from_client, to_server, &doomed, born) => {}
         () = wires.back(from_server, to_client, &doomed, born) => {}
