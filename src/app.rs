@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool, Row};
@@ -216,16 +218,15 @@ async fn connect_commits(config: &Config) -> sqlx::Result<PgPool> {
 }
 
 /// Connects to something that may still be starting as well, for as long as is configured.
-async fn at_start<T, E: std::fmt::Display>(
+async fn at_start<'a, T, E: std::fmt::Display>(
     what: &str,
     config: &Config,
     may_come: impl Fn(&E) -> bool,
-    connect: impl AsyncFn() -> Result<T, E>,
+    connect: impl Fn() -> BoxFuture<'a, Result<T, E>>,
 ) -> Result<T, E> {
     let until = Instant::now() + Duration::from_secs(config.start_within_s);
     loop {
-        // Boxed, or whoever starts would have as large a future.
-        match Box::pin(connect()).await {
+        match connect().await {
             Err(error) if may_come(&error) && Instant::now() < until => {
                 tracing::warn!(%error, "{what} does not answer yet");
                 tokio::time::sleep(START_PAUSE).await;
@@ -247,14 +248,14 @@ impl App {
     /// If Postgres or Redis don't answer, or a key or the provider's settings are not usable.
     pub async fn start(config: Config) -> anyhow::Result<Arc<Self>> {
         use anyhow::Context;
-        let pg = at_start("Postgres", &config, postgres_may_come, async || {
-            connect_postgres(&config).await
-        });
+        let pg =
+            at_start("Postgres", &config, postgres_may_come, || connect_postgres(&config).boxed());
         let pg = pg.await.context("Postgres does not answer")?;
         let commits = connect_commits(&config).await.context("Postgres does not answer")?;
-        let redis = at_start("Redis", &config, crate::redis::may_come, async || {
+        let redis = at_start("Redis", &config, crate::redis::may_come, || {
             let RedisConfig { url, prefix, connections, .. } = &config.redis;
-            Redis::connect(url, prefix.clone(), *connections, config.redis.patience()).await
+            let patience = config.redis.patience();
+            Redis::connect(url, prefix.clone(), *connections, patience).boxed()
         });
         let redis = redis.await.context("Redis does not answer")?;
         let keyring = Keyring::new(&config.keys)?;

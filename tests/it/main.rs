@@ -37,6 +37,7 @@ mod returns;
 mod retype;
 mod rolling_restart;
 mod scripts;
+mod starting;
 mod support;
 mod suspicion;
 mod waiting_pages;

@@ -42,7 +42,12 @@ struct Wires {
 impl Proxy {
     /// Stands before `target` (`host:port`).
     pub async fn before(target: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::at("127.0.0.1:0", target).await
+    }
+
+    /// Stands there before `target`.
+    pub async fn at(place: &str, target: String) -> Self {
+        let listener = TcpListener::bind(place).await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let wires = Wires {
             silent_before: watch::Sender::new(0),
