@@ -1,6 +1,7 @@
 //! Mails that stay here: for the demo and tests, where there is nobody to send them to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -61,6 +62,8 @@ impl Job for Letter {
 /// Keeps mails that come together in one commit.
 struct Keeper {
     pg: Connection,
+    /// Up to here this process has let mails go.
+    trimmed: AtomicI64,
 }
 
 impl Commit for Keeper {
@@ -111,21 +114,27 @@ impl Keeper {
     }
 
     /// Lets mails go up to this one. The others are kept all the same if that fails.
+    ///
+    /// Not from the first: until Postgres has cleared away what went before, it would look through
+    /// all of that each time.
     async fn trim(&self, last: i64) {
+        let before = self.trimmed.load(Ordering::Relaxed);
         // Who waited for another's rows could wait in a circle.
         let trimmed = async {
             let mut pg = self.pg.take().await?;
             let done = sqlx::query!(
                 "DELETE FROM mailbox WHERE id IN (
-                     SELECT id FROM mailbox WHERE id <= $1 FOR UPDATE SKIP LOCKED)",
+                     SELECT id FROM mailbox WHERE id > $1 AND id <= $2 FOR UPDATE SKIP LOCKED)",
+                before,
                 last
             )
             .execute(&mut *pg)
             .await;
             pg.give_back(done)
         };
-        if let Err(error) = trimmed.await {
-            tracing::warn!(%error, "old mails stay in the mailbox");
+        match trimmed.await {
+            Ok(_) => self.trimmed.store(last, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "old mails stay in the mailbox"),
         }
     }
 }
@@ -134,7 +143,7 @@ impl Mailbox {
     /// An empty one, or what was in it before.
     #[must_use]
     pub fn new(pg: Connection) -> Self {
-        let keeper = Arc::new(Keeper { pg });
+        let keeper = Arc::new(Keeper { pg, trimmed: AtomicI64::new(0) });
         Self { keeper: Batcher::start("mailbox", keeper, AT_ONCE, WAITING) }
     }
 }

@@ -229,17 +229,25 @@ async fn note(app: &App, tried: &[(Due, Outcome)]) -> Result<(), sqlx::Error> {
         notes.add(due, outcome);
     }
     let mut pg = app.errands.take().await?;
-    // Not `sent_at IS NULL`, or all mails that are due would be looked through for these.
+    // Found one by one (OFFSET 0) and changed where they were found: else a plan that was made while
+    // there were few mails walks through all of them for each of these. Nor is it asked for
+    // `sent_at IS NULL`, or all that are due would be looked through.
     let noted = sqlx::query!(
-        "UPDATE mails m SET sent_at = CASE WHEN n.sent THEN now() END, problem = n.problem,
+        "WITH tried AS MATERIALIZED (
+             SELECT x.at, n.sent, n.wait_s, n.uncounted, n.problem
+             FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::float8[], $5::int[], $6::text[],
+                         $7::int[])
+                  AS n (order_id, kind, sent, wait_s, uncounted, problem, nth)
+             CROSS JOIN LATERAL (
+                 SELECT m.ctid AS at FROM mails m
+                 WHERE m.order_id = n.order_id AND m.kind = n.kind AND m.nth = n.nth
+                   AND coalesce(m.sent_at, 'infinity') = 'infinity'
+                 OFFSET 0 FOR UPDATE) x)
+         UPDATE mails m SET sent_at = CASE WHEN n.sent THEN now() END, problem = n.problem,
                 tries = m.tries - n.uncounted,
                 due_at = CASE WHEN n.wait_s = 'infinity'::float8 THEN 'infinity'::timestamptz
                               ELSE now() + make_interval(secs => n.wait_s) END
-         FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::float8[], $5::int[], $6::text[],
-                     $7::int[])
-              AS n (order_id, kind, sent, wait_s, uncounted, problem, nth)
-         WHERE m.order_id = n.order_id AND m.kind = n.kind AND m.nth = n.nth
-           AND coalesce(m.sent_at, 'infinity') = 'infinity'",
+         FROM tried n WHERE m.ctid = n.at",
         &notes.order,
         &notes.kind,
         &notes.sent,

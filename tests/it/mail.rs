@@ -4,10 +4,14 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use onsale::demo::seed::Seed;
+use onsale::mail::Mail;
+use onsale::mail::letter::Letter;
+use onsale::words::Language;
 use onsale::workers::outbox;
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use self::smtp_fake::{AUTHORITY, Fault, Guard, SmtpFake};
 use crate::support::{Answer, Buyer, Env, TestServer, hall};
@@ -107,6 +111,35 @@ async fn without_the_switch_there_is_no_mailbox() {
     let buyer = server.buyer().await;
     buyer.get("/mailbox").await.expect(404);
     buyer.get("/mailbox/1.eml").await.expect(404);
+    server.stop().await;
+    env.end().await;
+}
+
+#[tokio::test]
+async fn the_mailbox_keeps_the_newest() {
+    let env = Env::start().await;
+    let server = env.server().await;
+    let mailer = &server.server.app.mailer;
+    for _ in 0..13 {
+        let sent = (0..100).map(|_| async {
+            let letter =
+                Letter::sign_in(Language::ENGLISH, Uuid::now_v7(), "012345".into(), "x".into());
+            let letter = letter.expect("a letter");
+            let mail = Mail::new("Tickets <tickets@example.org>", "ada@example.org", letter);
+            mailer.send(&mail.expect("a mail")).await
+        });
+        for sent in futures::future::join_all(sent).await {
+            sent.expect("kept");
+        }
+    }
+    let (kept, first, last): (i64, i64, i64) =
+        sqlx::query_as("SELECT count(*), min(id), max(id) FROM mailbox")
+            .fetch_one(&env.pg)
+            .await
+            .expect("read");
+    assert_eq!(last, 1_300);
+    assert_eq!(last - first + 1, kept, "none is missing in between");
+    assert!((1_000..=1_100).contains(&kept), "{kept}");
     server.stop().await;
     env.end().await;
 }
