@@ -203,11 +203,22 @@ pub async fn end_bought(mut paid: mpsc::Receiver<Uuid>, pg: Kept) {
     while paid.recv_many(&mut orders, CHUNK).await > 0 {
         let ended = async {
             let mut pg = pg.take().await?;
+            // One by one (OFFSET 0), and changed where it was found: else each pass of everybody
+            // inside is compared with each of these orders.
             let ended = sqlx::query!(
-                "UPDATE passes p SET ended_at = now(), reason = 'bought',
-                        places = cardinality(o.places)
-                 FROM orders o WHERE o.id = ANY ($1) AND p.id = (o.details ->> 'pass')::uuid
-                   AND p.ended_at IS NULL",
+                "WITH bought AS MATERIALIZED (
+                     SELECT x.at, o.places
+                     FROM unnest($1::uuid[]) AS u (id)
+                     CROSS JOIN LATERAL (
+                         SELECT (o.details ->> 'pass')::uuid AS pass,
+                                cardinality(o.places) AS places
+                         FROM orders o WHERE o.id = u.id OFFSET 0) o
+                     CROSS JOIN LATERAL (
+                         SELECT p.ctid AS at FROM passes p
+                         WHERE p.id = o.pass AND coalesce(p.ended_at, 'infinity') = 'infinity'
+                         OFFSET 0 FOR UPDATE) x)
+                 UPDATE passes p SET ended_at = now(), reason = 'bought', places = b.places
+                 FROM bought b WHERE p.ctid = b.at",
                 &orders
             )
             .execute(&mut *pg)
