@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::bank::{Bank, intent_event};
-use crate::support::proxy::{Fate, Proxy};
+use crate::support::proxy::{Fate, Proxy, target};
 use crate::support::shopper::patiently;
 use crate::support::stage::{SHOW, at_rest, count, holds_are_over, time_to_pay_is_over};
 use crate::support::{Answer, Buyer, Env, TestServer, hall, until};
@@ -37,10 +37,9 @@ impl Shop {
         let mut env = Env::start().await;
         let event = env.event(&Seed::new(SHOW, &hall(4, 10, 10))).await;
         let url = env.config.database.url.clone();
-        let (before, rest) = url.rsplit_once('@').expect("a user");
-        let (target, database) = rest.split_once('/').expect("a database");
+        let target = target(&url);
         let proxy = Proxy::before(target.to_owned()).await;
-        env.config.database.url = format!("{before}@{}/{database}", proxy.address);
+        env.config.database.url = url.replace(target, &proxy.address.to_string());
         env.config.database.connections = 4;
         env.config.http.request_timeout_s = 15;
         let mut bank = Bank::found(&mut env);

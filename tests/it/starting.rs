@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use onsale::serve::Server;
 
 use crate::support::Env;
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, target};
 
 /// Nobody else is here: what is closed stays closed until the test opens it.
 const PLACE: &str = "127.0.5.1";
@@ -14,11 +14,8 @@ const PLACE: &str = "127.0.5.1";
 async fn closed(url: &str) -> (String, String, String) {
     let listener = tokio::net::TcpListener::bind((PLACE, 0)).await.expect("a port");
     let place = listener.local_addr().expect("bound").to_string();
-    let (scheme, rest) = url.split_once("://").expect("a URL");
-    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, rest)| (user, rest));
-    let at = if user.is_empty() { "" } else { "@" };
-    let (target, path) = rest.split_once('/').unwrap_or((rest, ""));
-    (place.clone(), target.to_owned(), format!("{scheme}://{user}{at}{place}/{path}"))
+    let target = target(url);
+    (place.clone(), target.to_owned(), url.replace(target, &place))
 }
 
 #[tokio::test]

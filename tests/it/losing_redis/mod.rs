@@ -12,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, target};
 use crate::support::shopper::patiently;
 use crate::support::stage::{SHOW, at_rest, count, keys, redis};
 use crate::support::{Buyer, Env, TestServer, hall, until};
@@ -251,10 +251,9 @@ async fn a_hold_on_what_was_sold_does_not_keep_redis_wrong() {
 async fn wired() -> (Env, Proxy) {
     let mut env = Env::with_own_redis().await;
     let url = env.config.redis.url.clone();
-    let (before, host) = url.rsplit_once('@').expect("a password");
-    let (target, database) = host.split_once('/').expect("a database");
+    let target = target(&url);
     let proxy = Proxy::before(target.to_owned()).await;
-    env.config.redis.url = format!("{before}@{}/{database}", proxy.address);
+    env.config.redis.url = url.replace(target, &proxy.address.to_string());
     (env, proxy)
 }
 

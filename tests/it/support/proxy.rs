@@ -99,6 +99,12 @@ impl Proxy {
     }
 }
 
+/// Host and port in the URL of a database.
+pub fn target(url: &str) -> &str {
+    let (_, rest) = url.rsplit_once('@').expect("a user");
+    rest.split_once('/').expect("a database").0
+}
+
 async fn connect(wires: Wires, client: TcpStream, target: String) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     drop((client.set_nodelay(true), server.set_nodelay(true)));
