@@ -133,7 +133,8 @@ async fn start_once(
     let deadline = Instant::now() + START_LIMIT;
     let reason = loop {
         if !running.is_alive() {
-            break fatal_words(&log_since(&log, log_start));
+            let words = fatal_words(&log_since(&log, log_start));
+            break words.unwrap_or_else(|| running.silent_end());
         }
         if is_ready(&base).await? {
             let url = format!("{base}/{DATABASE}?sslmode=disable");
@@ -203,15 +204,14 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 }
 
 /// True when another process took the port between our look and the server's start.
-fn is_bind_failure(error: &DevstackError) -> bool {
-    matches!(error, DevstackError::NotStarted { reason, .. } if reason.contains("TCP/IP sockets"))
+fn is_bind_failure(reason: &str) -> bool {
+    reason.contains("TCP/IP sockets")
 }
 
 /// What a server said when it gave up.
-fn fatal_words(log: &str) -> String {
+fn fatal_words(log: &str) -> Option<String> {
     log.lines()
         .rev()
         .find_map(|line| line.split_once("FATAL:").map(|(_, words)| words.trim().to_owned()))
         .or_else(|| last_words(log))
-        .unwrap_or_else(|| "it ended without a word".to_owned())
 }

@@ -35,6 +35,9 @@ const PORT_ATTEMPTS_MAX: u32 = 200;
 /// Longest excerpt of a program's output or a log that an error carries, in bytes.
 const REASON_BYTES_MAX: usize = 300;
 
+/// What is said of a server that ended and had written nothing.
+const SILENT_END: &str = "it ended without a word";
+
 /// A log larger than this is emptied before the next start.
 const LOG_BYTES_MAX: u64 = 16 << 20;
 
@@ -78,13 +81,24 @@ impl Running {
         Self { pid, directory: directory.to_path_buf(), child: None }
     }
 
+    /// A child's pid is its own until it is reaped, so the kernel's word is enough; `/proc` is
+    /// asked only about servers that another process started.
     pub(super) fn is_alive(&mut self) -> bool {
-        if let Some(child) = &mut self.child
-            && !matches!(child.try_wait(), Ok(None))
-        {
-            return false;
+        match &mut self.child {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            None => is_alive(self.pid, &self.directory),
         }
-        is_alive(self.pid, &self.directory)
+    }
+
+    /// How a server ended that wrote nothing about it.
+    pub(super) fn silent_end(&mut self) -> String {
+        let ended = self.child.as_mut().and_then(|child| child.try_wait().transpose());
+        let how = match ended {
+            Some(Ok(status)) => describe(status),
+            Some(Err(error)) => error.to_string(),
+            None => "unknown how".to_owned(),
+        };
+        format!("{SILENT_END} ({how})")
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
@@ -195,14 +209,19 @@ pub(super) fn free_port() -> Result<u16> {
 }
 
 /// Starts a server, and again if its port was taken: another may have come first, or the killed
-/// one before it lets go of the port a moment after it is gone.
+/// one before it lets go of the port a moment after it is gone. One that ended without a word
+/// didn't come as far as its own checks: something else ended it, and it is started again too.
 pub(super) async fn start_repeatedly<T>(
-    port_was_taken: fn(&DevstackError) -> bool,
+    port_was_taken: fn(&str) -> bool,
     mut start: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     for _ in 1..START_ATTEMPTS_MAX {
         match Box::pin(start()).await {
-            Err(error) if port_was_taken(&error) => sleep(POLL_INTERVAL * 10).await,
+            Err(DevstackError::NotStarted { reason, .. })
+                if port_was_taken(&reason) || reason.starts_with(SILENT_END) =>
+            {
+                sleep(POLL_INTERVAL * 10).await;
+            }
             outcome => return outcome,
         }
     }

@@ -106,7 +106,7 @@ async fn start_on(
     let reason = loop {
         if !running.is_alive() {
             let words = last_words(&log_since(&log, log_start));
-            break words.unwrap_or_else(|| "it ended without a word".to_owned());
+            break words.unwrap_or_else(|| running.silent_end());
         }
         if is_ready(&client).await {
             return Ok((running, url));
@@ -138,9 +138,8 @@ async fn is_ready(client: &::redis::Client) -> bool {
 }
 
 /// True when another process took the port between our look and the server's start.
-fn is_bind_failure(error: &DevstackError) -> bool {
-    matches!(error, DevstackError::NotStarted { reason, .. }
-        if reason.contains("bind") || reason.contains("listen"))
+fn is_bind_failure(reason: &str) -> bool {
+    reason.contains("bind") || reason.contains("listen")
 }
 
 fn name_of(program: &Program) -> &'static str {

@@ -1,6 +1,7 @@
 //! A real stack from start to stop. What needs the death of a whole process (the watchdog's and
 //! the sharing's last cases) is tried with a shell in the parent's place.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use tokio::time::{Instant, sleep};
 
 use super::home::Home;
 use super::postgres::connect;
-use super::process::{Running, is_alive};
+use super::process::{Running, is_alive, start_repeatedly};
 use super::watchdog::Watchdog;
-use super::{DevstackError, Options, Sharing, Stack};
+use super::{DevstackError, Options, START_ATTEMPTS_MAX, Sharing, Stack};
 
 /// A shell that ignores interrupts, as in the background, leaves that to its children: they end with
 /// the last signal, after 15 s.
@@ -159,4 +160,30 @@ async fn the_watchdog_stops_what_it_was_told_and_nothing_else() {
     assert!(elsewhere.is_alive());
     elsewhere.stop(&[]).await.expect("stopped");
     assert!(!is_alive(elsewhere.pid, &home.path(".")));
+}
+
+#[tokio::test]
+async fn a_server_that_something_else_ended_is_started_again() {
+    let scratch = Scratch::new("silent_end");
+    let home = Home::prepare(&scratch.0).await.expect("a home");
+    let tries = Cell::new(0);
+    let outcome = start_repeatedly(
+        |_| false,
+        async || {
+            tries.set(tries.get() + 1);
+            let mut command = Command::new("sh");
+            command.args(["-c", "kill -9 $$"]);
+            let log = home.path("killed.log");
+            let mut running = Running::start(command, &home.path("."), &log)?;
+            while running.is_alive() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            let reason = running.silent_end();
+            Err::<(), _>(DevstackError::NotStarted { server: "It", reason, log })
+        },
+    )
+    .await;
+    let said = outcome.expect_err("it ended each time").to_string();
+    assert!(said.contains("without a word (signal: 9"), "{said}");
+    assert_eq!(tries.get(), START_ATTEMPTS_MAX);
 }
