@@ -68,13 +68,13 @@ local any_blocked = head[3] ~= '0'
 
 -- The short way.
 if ARGV[7] and head[2] == 'on_sale' then
-    local fine = true
+    local fine, most, quota = true, math.huge, math.huge
     if ARGV[13] then
-        local n, most, quota, till = ARGV[8], ARGV[13] + 0, ARGV[14] + 0, ARGV[16] + 0
-        local counts = call('HMGET', KEYS[6], ARGV[3], ARGV[7])
+        local till = ARGV[16] + 0
+        if ARGV[13] ~= '0' then most = ARGV[13] + 0 end
+        if ARGV[14] ~= '-1' then quota = ARGV[14] + 0 end
         fine = now >= ARGV[15] + 0 and (till == 0 or now < till)
-            and (most == 0 or (counts[1] or 0) + n <= most)
-            and (quota < 0 or (counts[2] or 0) + n <= quota)
+            and ARGV[8] + 0 <= math.min(most, quota)
     end
     if fine then
         -- One call sets the chosen bits and says what was there, if they were clear: then to add
@@ -93,13 +93,21 @@ if ARGV[7] and head[2] == 'on_sale' then
             local company = bor(lshift(left, 1), rshift(left, 1))
             fine = band(gone, chosen) == 0 and band(left, beside, bnot(company)) == 0
         end
-        -- Of what is left, the record finds out whether this id is new.
+        -- Of what is left, the record finds out whether this id is new, and the counters, by
+        -- counting it, whether it is within the limits. If it isn't, all of it is taken back.
         if fine and call('HSETNX', KEYS[4], id, string.format('h|%d|%s|%d%s', deadline,
             string.sub(ARGV[3], 3), now, ARGV[5])) == 1 then
-            call('ZADD', KEYS[5], deadline, id)
-            call('HINCRBY', KEYS[6], ARGV[7], ARGV[8])
-            call('HINCRBY', KEYS[6], ARGV[3], ARGV[8])
-            return {'held', deadline, now}
+            local bought = call('HINCRBY', KEYS[6], ARGV[3], ARGV[8])
+            local sold = bought <= most and call('HINCRBY', KEYS[6], ARGV[7], ARGV[8])
+            if sold and sold <= quota then
+                call('ZADD', KEYS[5], deadline, id)
+                return {'held', deadline, now}
+            end
+            call('HDEL', KEYS[4], id)
+            if sold then call('HINCRBY', KEYS[6], ARGV[7], -ARGV[8]) end
+            if call('HINCRBY', KEYS[6], ARGV[3], -ARGV[8]) <= 0 then
+                call('HDEL', KEYS[6], ARGV[3])
+            end
         end
         call('BITFIELD', KEYS[2], 'INCRBY', 'i32', ARGV[9], -chosen)
     end
