@@ -18,6 +18,8 @@ const ATTEMPTS: i64 = 200;
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Pages of it that one run reads.
 const MAX_PAGES: usize = 100;
+/// Another process reads it when who did hasn't for so many of its pauses.
+const MISSED_PAUSES: f64 = 3.0;
 
 /// Asks for attempts that have been open for a while, and reads the provider's own list for
 /// payments that no webhook told of. Always false: the next run is soon enough.
@@ -54,11 +56,28 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
         }
     }
     for gateway in app.gateways.all() {
-        if let Err(problem) = read_list(app, gateway).await {
+        if is_ours(app, gateway).await?
+            && let Err(problem) = read_list(app, gateway).await
+        {
             tracing::debug!(?problem, "the provider's list can't be read now");
         }
     }
     Ok(false)
+}
+
+/// Whether it is this process that reads this provider's list.
+async fn is_ours(app: &App, gateway: &Gateway) -> sqlx::Result<bool> {
+    let ours = sqlx::query!(
+        "INSERT INTO provider_lists AS l (provider, node) VALUES ($1, $2)
+         ON CONFLICT (provider) DO UPDATE SET node = $2, read_at = now()
+         WHERE l.node = $2 OR l.read_at < now() - make_interval(secs => $3)",
+        gateway.name(),
+        app.node,
+        app.config.workers.reconcile_s as f64 * MISSED_PAUSES
+    )
+    .execute(&app.pg)
+    .await?;
+    Ok(ours.rows_affected() > 0)
 }
 
 /// Every payment that the provider took must be an order's here.

@@ -177,6 +177,26 @@ async fn a_lost_webhook_is_made_good_by_asking() {
 }
 
 #[tokio::test]
+async fn one_process_at_a_time_reads_the_providers_list() {
+    let shop = Shop::open().await;
+    let second = shop.env.server().await;
+    reconcile::run_once(&shop.server.server.app).await.expect("reconciled");
+    let order = shop.order("k").await;
+    shop.buyer.pay(&order, "4000009900000707").await.expect(200);
+    reconcile::run_once(&second.server.app).await.expect("reconciled");
+    shop.is(&order, "open").await;
+    // The first is gone.
+    sqlx::query("UPDATE provider_lists SET read_at = read_at - interval '2 minutes'")
+        .execute(&shop.env.pg)
+        .await
+        .expect("the past");
+    reconcile::run_once(&second.server.app).await.expect("reconciled");
+    shop.is(&order, "paid").await;
+    second.stop().await;
+    shop.end().await;
+}
+
+#[tokio::test]
 async fn the_same_checkout_leads_to_the_payment_that_is_open() {
     let shop = Shop::open().await;
     let order = shop.order("k").await;
