@@ -47,12 +47,13 @@ use crate::waiting_room::line::Uncounted;
 use crate::waiting_room::passes::{self, Buyers, Ended};
 use crate::waiting_room::proof::difficulty::Watch;
 use crate::waiting_room::rooms::Rooms;
+use crate::waiting_room::seekers::{self, Seekers};
 use crate::waiting_room::turn::Exchanger;
 use crate::workers::admit;
 use crate::workers::pace::Pace;
 
 /// Connections of the group commits: one that each keeps, and others for when one hangs.
-const COMMIT_CONNECTIONS: u32 = 12;
+const COMMIT_CONNECTIONS: u32 = 14;
 /// A pooled connection that was idle for so long is asked whether it lives before it is used.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// How long it may take until group commits have a connection. Nobody waits for it as long
@@ -129,6 +130,8 @@ pub struct App {
     pub turns: Batcher<Exchanger>,
     /// Passes that ended before their time.
     pub ended: Ended,
+    /// Who of those inside got no places.
+    pub seekers: Seekers,
     /// What the admission controller remembers, by room.
     pub admissions: DashMap<EventId, admit::Memory>,
     /// How checkouts go here.
@@ -178,16 +181,16 @@ fn pool() -> PgPoolOptions {
     })
 }
 
-/// Connects to Postgres.
+/// Connects to Postgres. Each statement is planned for the tables as they are: a plan that was kept
+/// from when a sale was young would compare every row with every other a minute later.
 ///
 /// # Errors
 /// If the URL is malformed or nothing answers there.
 pub async fn connect_postgres(config: &Config) -> sqlx::Result<PgPool> {
-    let options = config
-        .database
-        .url
-        .parse::<PgConnectOptions>()?
-        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]);
+    let options = config.database.url.parse::<PgConnectOptions>()?.options([
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ("plan_cache_mode", "force_custom_plan"),
+    ]);
     pool()
         .acquire_timeout(Duration::from_secs(config.database.acquire_timeout_s))
         .max_connections(config.database.connections)
@@ -271,6 +274,8 @@ impl App {
         let rooms = Arc::new(Rooms::new(pg.clone()));
         let (buyers, bought) = Buyers::new(rooms.clone());
         tokio::spawn(passes::end_bought(bought, own()));
+        let (seekers, missed) = Seekers::new(rooms.clone());
+        tokio::spawn(seekers::note(missed, own()));
         let recent = Arc::new(Recent::default());
         let claimer =
             Arc::new(Claimer { pg: own(), mirror: mirror.clone(), recent: recent.clone() });
@@ -291,6 +296,7 @@ impl App {
             boards: Boards::default(),
             uncounted: Uncounted::default(),
             ended: Ended::default(),
+            seekers,
             admissions: DashMap::new(),
             pulse: Pulse::default(),
             timings: Timings::default(),

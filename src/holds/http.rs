@@ -30,6 +30,9 @@ use crate::suspicion::{self, Lasting, Reason, Traces};
 use crate::waiting_room::token::Pass;
 use crate::waiting_room::{self, passes};
 
+/// Refusals that say that there was nothing for this buyer.
+const GOT_NOTHING: [Code; 4] =
+    [Code::PlacesTaken, Code::NoneLeft, Code::AccountLimit, Code::QuotaReached];
 /// Most records that a sweep asked for by a refused hold ends.
 const LAZY_SWEEP: usize = 100;
 
@@ -286,11 +289,17 @@ pub async fn hold(
     let pass = passes::check(app, &sale, account, pass).await?;
     let event = sale.listing.event.id;
     let lasting = suspicion::check(app, event, account, traces)?;
-    let held = hold_with(app, sale, account, key, wish, Terms { pass, traces, lasting }).await?;
-    if held.0 == StatusCode::CREATED {
-        suspicion::note_prefix(app, event, traces, Reason::ManyHolds);
+    let held = hold_with(app, sale, account, key, wish, Terms { pass, traces, lasting }).await;
+    match &held {
+        Ok((StatusCode::CREATED, _)) => {
+            suspicion::note_prefix(app, event, traces, Reason::ManyHolds);
+        }
+        Err(problem) if pass.is_some() && GOT_NOTHING.contains(&problem.code) => {
+            app.seekers.missed(event, account);
+        }
+        Ok(_) | Err(_) => {}
     }
-    Ok(held)
+    held
 }
 
 /// What was found out about a buyer before anything is held. The default is for who needs no
@@ -343,7 +352,7 @@ pub async fn hold_with(
                 let hanging = i64::try_from(app.config.workers.hanging_ms).unwrap_or(i64::MAX);
                 let done = grips::sweep(&app.redis, &sale, LAZY_SWEEP, hanging).await?;
                 let over = done.map(|done| done.over).unwrap_or_default();
-                suspicion::note_expired(app, sale.listing.event.id, &over);
+                super::note_expired(app, sale.listing.event.id, &over);
             }
             _ => return answer(&sale.listing, id, &plan, held),
         }
@@ -475,6 +484,7 @@ pub async fn release(
         Released::LetGo => {
             let event = sale.listing.event.id;
             suspicion::note(&app, event, account, traces, Reason::HoldsLetGo);
+            app.seekers.missed(event, account);
             Ok(StatusCode::NO_CONTENT)
         }
         Released::Gone => Ok(StatusCode::NO_CONTENT),

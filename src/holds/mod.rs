@@ -18,7 +18,9 @@ pub mod text;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::ids::{AccountId, EventId, HoldId};
+use crate::suspicion;
 
 /// Most places in one hold.
 pub const MAX_PLACES: usize = 50;
@@ -56,6 +58,14 @@ fn derived(parts: &[&[u8]]) -> HoldId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.finalize()[..16]);
     HoldId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// These holds of an event ended by time: whose, and what their records kept for later.
+pub fn note_expired(app: &App, event: EventId, over: &[(AccountId, String)]) {
+    suspicion::note_expired(app, event, over);
+    for (account, _) in over {
+        app.seekers.missed(event, *account);
+    }
 }
 
 /// A request's digest: the same key with another digest is refused.

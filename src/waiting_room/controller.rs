@@ -13,6 +13,9 @@ use super::board;
 /// to be known.
 const SHOW_RATE: f64 = 0.8;
 const SHOW_WEIGHT: f64 = 50.0;
+/// How many turns it takes until those that ended last are believed rather than all there ever
+/// were: once people have read that nothing is left, few of those who are called are still there.
+const LATELY_WEIGHT: f64 = 10.0;
 /// It is not believed that fewer come than this.
 const SHOW_LEAST: f64 = 0.2;
 /// In passes that ended: the weight of what is assumed until it is known better, of how many of
@@ -43,6 +46,8 @@ pub struct Seen {
     pub per_s: f64,
     /// Passes that are good.
     pub inside: f64,
+    /// Those of them whose owners got no places, and [don't ask any more](super::seekers).
+    pub idle: f64,
     /// Called in turns that can still be taken, and those of them who have come.
     pub open_called: f64,
     /// See above.
@@ -51,6 +56,10 @@ pub struct Seen {
     pub over_called: f64,
     /// See above.
     pub over_came: f64,
+    /// Called in the turns that ended last, and those of them who had come.
+    pub late_called: f64,
+    /// See above.
+    pub late_came: f64,
     /// Places that are free; none if that isn't known (Redis is away): nobody is called then.
     pub free: Option<f64>,
     /// Places that are held or being paid for.
@@ -80,9 +89,14 @@ impl Seen {
         ((self.places_bought + assumed) / (self.bought + BUYERS_WEIGHT)).max(1.0)
     }
 
-    /// Inside, and without places yet.
-    fn looking(&self) -> f64 {
+    /// Inside, and without places.
+    fn without(&self) -> f64 {
         (self.inside - self.held / self.places_each()).max(0.0)
+    }
+
+    /// Those of them who still look for places.
+    fn looking(&self) -> f64 {
+        (self.without() - self.idle).max(0.0)
     }
 
     /// Whether it tells something of people if they leave without a purchase now: there is a place
@@ -90,7 +104,7 @@ impl Seen {
     /// interest, it would let more people in to find nothing.
     #[must_use]
     pub fn tells(&self) -> bool {
-        self.free.is_some_and(|free| free >= self.looking().max(1.0))
+        self.free.is_some_and(|free| free >= self.without().max(1.0))
     }
 }
 
@@ -125,14 +139,16 @@ pub struct Decision {
     pub enough_for: f64,
 }
 
-/// The share of the called who come: what was seen, with what was assumed as a counterweight. Who
-/// may still come counts once it shows that more come than was thought.
+/// The share of the called who come: what was seen lately, with all that was seen as a
+/// counterweight, and what was assumed as that's. Who may still come counts once it shows that more
+/// come than was thought.
 #[must_use]
 pub fn show_rate(seen: &Seen) -> f64 {
-    let of = |came: f64, called: f64| (came + SHOW_RATE * SHOW_WEIGHT) / (called + SHOW_WEIGHT);
-    let over = of(seen.over_came, seen.over_called);
-    let so_far = of(seen.over_came + seen.open_came, seen.over_called + seen.open_called);
-    over.max(so_far).clamp(SHOW_LEAST, 1.0)
+    let all = (seen.over_came + SHOW_RATE * SHOW_WEIGHT) / (seen.over_called + SHOW_WEIGHT);
+    let of = |came: f64, called: f64| (came + all * LATELY_WEIGHT) / (called + LATELY_WEIGHT);
+    let late = of(seen.late_came, seen.late_called);
+    let so_far = of(seen.late_came + seen.open_came, seen.late_called + seen.open_called);
+    late.max(so_far).clamp(SHOW_LEAST, 1.0)
 }
 
 /// Decides.
@@ -246,6 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_no_more_keeps_nothing_from_others() {
+        // Singles are left, and whoever is inside wanted two together.
+        let tail = Seen { free: Some(110.0), inside: 60.0, ..seen() };
+        assert_eq!(decide(&tail).people, 0.0);
+        let gone = Seen { idle: 40.0, ..tail };
+        assert_eq!((decide(&gone).bound, decide(&gone).people.round()), (Bound::Stock, 30.0));
+        // But that they left tells nothing: the places weren't what they wanted.
+        assert!(!Seen { free: Some(50.0), ..gone.clone() }.tells());
+        // They may all come back: no more than there is room for.
+        let full = decide(&Seen { target_inside: 70.0, ..gone });
+        assert_eq!((full.bound, full.people.round()), (Bound::Inside, 10.0));
+    }
+
+    #[test]
     fn places_that_come_back_let_people_in_again() {
         let out = Seen { free: Some(0.0), held: 0.0, ..seen() };
         assert_eq!(decide(&out).people, 0.0);
@@ -355,6 +385,11 @@ mod tests {
         assert!((decide(&half).people - 100.0).abs() < 1.0);
         let nobody = Seen { over_called: 1e6, over_came: 0.0, ..seen() };
         assert_eq!(decide(&nobody).show_rate, SHOW_LEAST);
+        // When most have read that nothing is left, those who come are few: what holds is what was
+        // seen last.
+        let end = Seen { over_called: 10_000.0, over_came: 9_200.0, ..seen() };
+        let end = Seen { late_called: 80.0, late_came: 20.0, free: Some(22.0), ..end };
+        assert!(decide(&end).people > 25.0, "{:?}", decide(&end));
         // As soon as more come than is assumed, that is known.
         let start = Seen { over_called: 0.0, over_came: 0.0, ..seen() };
         let at_once = Seen { open_called: 1_000.0, open_came: 980.0, ..start.clone() };

@@ -28,6 +28,7 @@ pub mod passes;
 pub mod poll;
 pub mod proof;
 pub mod rooms;
+pub mod seekers;
 pub mod store;
 pub mod token;
 pub mod turn;

@@ -12,6 +12,7 @@ use crate::waiting_room::board::{self, ahead};
 use crate::waiting_room::controller::{self, Decision, Seen, decide, share_out};
 use crate::waiting_room::line::{self, Counted};
 use crate::waiting_room::movement::{caught_up, lost, moved, skip};
+use crate::waiting_room::seekers::IDLE_AFTER_S;
 use crate::waiting_room::store::{self, Advance};
 use crate::waiting_room::{DRAWN, Lane, Phase, Room};
 
@@ -91,8 +92,9 @@ struct Last {
 /// # Errors
 /// If Postgres fails.
 pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem> {
-    let mut connection = app.pg.acquire().await?;
-    let mut tx = connection.begin().await?;
+    // By key, and planned for that: else each pass is compared with every order of the sale.
+    let mut errand = app.errands.take().await?;
+    let mut tx = errand.begin().await?;
     let last = sqlx::query_as!(
         Last,
         r#"SELECT extract(epoch FROM clock_timestamp() - decided_at)::float8 AS "elapsed_s!",
@@ -103,7 +105,11 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     .fetch_optional(&mut *tx)
     .await?;
     let step = Duration::from_millis(app.config.waiting_room.admit_ms).as_secs_f64();
-    let Some(last) = last.filter(|last| last.elapsed_s > step / 2.0) else { return Ok(None) };
+    let Some(last) = last.filter(|last| last.elapsed_s > step / 2.0) else {
+        tx.rollback().await?;
+        errand.give_back(Ok(()))?;
+        return Ok(None);
+    };
     // Under the lock, so that no other's step is overlooked.
     app.rooms.refresh(&[event]).await?;
     let Some(room) = app.rooms.known(event) else { return Ok(None) };
@@ -123,6 +129,7 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
     }
     forget(&mut tx, &room).await?;
     tx.commit().await?;
+    errand.give_back(Ok(()))?;
     app.rooms.refresh(&[event]).await?;
     tell(event, &seen, &decision, called, &mut memory);
     app.admissions.insert(event, memory);
@@ -134,12 +141,18 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
 /// kept that nobody else is let in for.
 async fn end_bought(pg: &mut PgConnection, event: EventId) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE passes p SET ended_at = now(), reason = 'bought',
-                places = cardinality(o.places)
-         FROM orders o
-         WHERE p.event_id = $1 AND p.ended_at IS NULL AND o.event_id = p.event_id
-           AND o.account = p.subject AND o.status = 'paid'
-           AND (o.details ->> 'pass')::uuid = p.id",
+        "WITH bought AS MATERIALIZED (
+             SELECT p.ctid AS at, o.places
+             FROM passes p
+             CROSS JOIN LATERAL (
+                 SELECT cardinality(x.places) AS places FROM orders x
+                 WHERE x.event_id = p.event_id AND x.account = p.subject AND x.status = 'paid'
+                   AND (x.details ->> 'pass')::uuid = p.id
+                 LIMIT 1) o
+             WHERE p.event_id = $1 AND p.ended_at IS NULL
+             FOR UPDATE OF p SKIP LOCKED)
+         UPDATE passes p SET ended_at = now(), reason = 'bought', places = b.places
+         FROM bought b WHERE p.ctid = b.at",
         event.0
     )
     .execute(pg)
@@ -157,18 +170,29 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
     .execute(&mut *pg)
     .await?;
     let turn_s = f64::from(room.turn_seconds);
+    let now_ms = app.rooms.now_ms();
+    let turn_ms = i64::from(room.turn_seconds) * 1_000;
+    let turns = Turns::of(room, now_ms - turn_ms, now_ms - room.memory_ms());
     let passes = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE ended_at IS NULL) AS "inside!",
+                  count(*) FILTER (WHERE ended_at IS NULL
+                                     AND missed_at < now() - make_interval(secs => $3))
+                      AS "idle!",
                   count(*) FILTER (WHERE reason IN ('gave_up', 'timed_out'))
                       AS "without_purchase!",
                   count(places) AS "bought!",
                   coalesce(sum(places), 0) AS "places_bought!",
                   count(*) FILTER (WHERE issued_at > now() - make_interval(secs => $2))
                       AS "came_lately!",
+                  count(*) FILTER (WHERE place >= ($4::bigint[])[lane + 1]
+                                     AND place < ($5::bigint[])[lane + 1]) AS "came_at_last!",
                   count(*) AS "came!"
            FROM passes WHERE event_id = $1"#,
         room.event.0,
-        turn_s
+        turn_s,
+        IDLE_AFTER_S,
+        &turns.after,
+        &turns.upto
     )
     .fetch_one(&mut *pg)
     .await?;
@@ -180,13 +204,6 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
     )
     .fetch_one(&mut *pg)
     .await?;
-    let now_ms = app.rooms.now_ms();
-    let open_since = now_ms - i64::from(room.turn_seconds) * 1_000;
-    let (mut called, mut over_called) = (0.0, 0.0);
-    for lane in &room.lanes {
-        called += lane.called;
-        over_called += self::over_called(lane, open_since);
-    }
     let (came, lately) = (passes.came as f64, passes.came_lately as f64);
     let stock = stock(app, room.event).await;
     let slow_ms = app.config.waiting_room.slow_checkout_ms.max(1) as f64;
@@ -195,10 +212,13 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
         target_inside: f64::from(room.target_inside),
         per_s: f64::from(room.per_minute) / 60.0,
         inside: passes.inside as f64,
-        open_called: called - over_called,
+        idle: passes.idle as f64,
+        open_called: turns.called - turns.over,
         open_came: lately,
-        over_called,
+        over_called: turns.over,
         over_came: (came - lately).max(0.0),
+        late_called: turns.late,
+        late_came: passes.came_at_last as f64,
         free: stock.map(|(free, _)| free),
         held: stock.map_or(0.0, |(_, held)| held),
         bought: passes.bought as f64,
@@ -223,13 +243,50 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
     Ok(seen)
 }
 
-/// About how many of a lane were called in turns that began before then.
-fn over_called(lane: &Lane, open_since: i64) -> f64 {
-    match lane.calls.iter().rev().find(|call| call.at_ms < open_since) {
-        Some(call) => call.called,
+/// Who was called in the turns of all lanes.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Ever.
+    called: f64,
+    /// In turns that are over.
+    over: f64,
+    /// In those of them that ended last.
+    late: f64,
+    /// The places that were called in those: from these on, and below those, by lane.
+    after: Vec<i64>,
+    /// See above.
+    upto: Vec<i64>,
+}
+
+impl Turns {
+    /// Turns that began before `open_since` are over; those that began after `late_since` ended
+    /// last.
+    fn of(room: &Room, open_since: i64, late_since: i64) -> Self {
+        let lanes = room.lanes.iter().map(|lane| lane.number).max().map_or(0, |last| last + 1);
+        let nobody = vec![i64::MAX; usize::try_from(lanes).unwrap_or(0)];
+        let mut turns = Self { after: nobody.clone(), upto: nobody, ..Self::default() };
+        for lane in &room.lanes {
+            let (over, upto) = called_before(lane, open_since);
+            let (before, after) = called_before(lane, late_since);
+            turns.called += lane.called;
+            turns.over += over;
+            turns.late += over - before;
+            let at = usize::try_from(lane.number).unwrap_or(usize::MAX);
+            if let (Some(from), Some(to)) = (turns.after.get_mut(at), turns.upto.get_mut(at)) {
+                (*from, *to) = (after, upto);
+            }
+        }
+        turns
+    }
+}
+
+/// About how many of a lane were called in turns that began before then: those below which place.
+fn called_before(lane: &Lane, then: i64) -> (f64, i64) {
+    match lane.calls.iter().rev().find(|call| call.at_ms < then) {
+        Some(call) => (call.called, call.place),
         // All of its calls are over and forgotten.
-        None if lane.calls.is_empty() => lane.called,
-        None => 0.0,
+        None if lane.calls.is_empty() => (lane.called, lane.serving),
+        None => (0.0, i64::MIN),
     }
 }
 
@@ -333,7 +390,7 @@ fn tell(event: EventId, seen: &Seen, decision: &Decision, called: f64, memory: &
     if due {
         memory.logged = Some((Instant::now(), decision.bound));
         tracing::info!(
-            %event, bound = ?decision.bound, called, inside = seen.inside,
+            %event, bound = ?decision.bound, called, inside = seen.inside, idle = seen.idle,
             target = seen.target_inside, coming = seen.open_called - seen.open_came,
             show_rate = decision.show_rate, per_s = decision.per_s, free = ?seen.free,
             held = seen.held, enough_for = decision.enough_for, slowness = seen.slowness,
@@ -349,18 +406,24 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::waiting_room::Call;
+    use crate::waiting_room::{Call, standard};
 
     #[test]
     fn calls_that_are_forgotten_are_over() {
         let at = Timestamp::UNIX_EPOCH;
         let mut lane = Lane::general(EventId::fresh(), at, at, at);
         lane.called = 200.0;
-        assert_eq!(over_called(&lane, 1_000), 200.0);
+        lane.serving = 3_000;
+        assert_eq!(called_before(&lane, 1_000), (200.0, 3_000));
         let call = |at_ms, called| Call { place: at_ms, at_ms, called };
         lane.calls = Arc::new(vec![call(2_000, 150.0), call(3_000, 200.0)]);
-        assert_eq!(over_called(&lane, 1_000), 0.0);
-        assert_eq!(over_called(&lane, 2_500), 150.0);
-        assert_eq!(over_called(&lane, 4_000), 200.0);
+        assert_eq!(called_before(&lane, 1_000), (0.0, i64::MIN));
+        assert_eq!(called_before(&lane, 2_500), (150.0, 2_000));
+        assert_eq!(called_before(&lane, 4_000), (200.0, 3_000));
+        let room = Room { lanes: vec![Lane { number: 2, ..lane }], ..standard(EventId::fresh()) };
+        let turns = Turns::of(&room, 4_000, 2_500);
+        assert_eq!((turns.called, turns.over, turns.late), (200.0, 200.0, 50.0));
+        assert_eq!(turns.after, [i64::MAX, i64::MAX, 2_000]);
+        assert_eq!(turns.upto, [i64::MAX, i64::MAX, 3_000]);
     }
 }

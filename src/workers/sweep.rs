@@ -3,12 +3,12 @@
 
 use crate::app::App;
 use crate::catalog::store;
+use crate::holds;
 use crate::holds::asks::serve;
 use crate::holds::rebuild;
 use crate::holds::redis as grips;
 use crate::http::problem::Problem;
 use crate::ids::EventId;
-use crate::suspicion;
 
 /// Sweeps every event whose sale has begun. True if there is more to do.
 ///
@@ -40,7 +40,7 @@ pub async fn sweep(app: &App, event: EventId) -> Result<bool, Problem> {
         rebuild::request(app, event);
         return Ok(false);
     };
-    suspicion::note_expired(app, event, &swept.over);
+    holds::note_expired(app, event, &swept.over);
     metrics::counter!("onsale_holds_expired_total").increment(swept.ended.unsigned_abs());
     for (hold, record) in &swept.hanging {
         super::hang::resolve(app, &sale, *hold, record).await?;

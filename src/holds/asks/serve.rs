@@ -62,7 +62,7 @@ pub async fn serve(app: &App, sale: &Sale) -> Result<bool, Trouble> {
         rebuild::request(app, sale.listing.event.id);
         return Ok(false);
     };
-    suspicion::note_expired(app, sale.listing.event.id, &swept.over);
+    crate::holds::note_expired(app, sale.listing.event.id, &swept.over);
     let mut served = 0;
     for ((id, account, plan), reply) in tried.into_iter().zip(replies) {
         let held = grips::read_held(&reply, &plan).ok_or_else(|| reply.bad(&scripts::HOLD))?;

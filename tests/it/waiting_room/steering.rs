@@ -164,3 +164,56 @@ async fn nobody_is_called_for_whom_nothing_is_left_until_something_comes_back() 
     .await;
     venue.end().await;
 }
+
+#[tokio::test]
+async fn who_found_nothing_and_asks_no_more_keeps_nobody_from_the_last_places() {
+    let room = |room: &mut onsale::waiting_room::Room| room.target_inside = 1_000;
+    let venue = Venue::of(Env::start().await, &hall(2, 10, 1), room).await;
+    venue.draw().await;
+    let mut shoppers = Vec::new();
+    for _ in 0..5 {
+        shoppers.push(inside(&venue).await);
+    }
+    let (first, _, pass) = &shoppers[0];
+    for level in ["front", "back"] {
+        let offer = first.offer("show", level).await;
+        let wish = json!({"lines": [{"offer": offer, "best": 10}]});
+        let held = hold_wish(first, level, Some(pass), wish).await.expect(201);
+        let order = first.checkout("show", &held.id(), "ada@example.org").await.expect(201);
+        first.pay(&order, "4242424242424242").await.expect(200);
+    }
+    assert_eq!(first.drawer("show").await["postgres"]["sold"], 20);
+    // The others want two together, and one place is left.
+    let waiter = venue.server.buyer().await;
+    let token = join(&waiter).await;
+    for (shopper, _, pass) in &shoppers[1..] {
+        assert_eq!(hold(shopper, "1", Some(pass)).await.expect(409).code(), "none_left");
+    }
+    until("that they got nothing is noted", || async {
+        let noted: i64 = sqlx::query_scalar("SELECT count(missed_at) FROM passes")
+            .fetch_one(&venue.env.pg)
+            .await
+            .expect("a number");
+        noted == 4
+    })
+    .await;
+    // They may yet take what is left.
+    for _ in 0..5 {
+        assert_eq!(venue.admit().await, 0.0);
+    }
+    sqlx::query("UPDATE passes SET missed_at = missed_at - interval '10 s'")
+        .execute(&venue.env.pg)
+        .await
+        .expect("the past");
+    until("somebody else is let in to the last place", || async {
+        venue.admit().await;
+        poll(&waiter, &token).await.body["state"] == "your_turn"
+    })
+    .await;
+    // Who comes back is still inside.
+    let (back, _, pass) = &shoppers[4];
+    let floor = back.offer("show", "floor").await;
+    let wish = json!({"lines": [{"offer": floor, "area": "FLOOR", "quantity": 1}]});
+    hold_wish(back, "2", Some(pass), wish).await.expect(201);
+    venue.end().await;
+}
