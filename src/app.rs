@@ -75,7 +75,7 @@ pub struct App {
     pub config: Config,
     /// Postgres, for everything but the group commits.
     pub pg: PgPool,
-    /// Postgres, for what workers write all the time, row by row and by key.
+    /// Postgres, for what workers do all the time, by key.
     pub errands: Kept,
     /// Redis.
     pub redis: Arc<Redis>,
@@ -198,8 +198,9 @@ pub async fn connect_postgres(config: &Config) -> sqlx::Result<PgPool> {
         .await
 }
 
-/// Connects for group commits. Their statements only ever look rows up by key, for arrays of any
-/// length: the planner, which can't know the length, must not think of scanning tables.
+/// Connects for group commits and what workers do all the time. Their statements look rows up by key,
+/// for arrays of any length: the planner, which can't know the length, must not think of scanning
+/// tables.
 async fn connect_commits(config: &Config) -> sqlx::Result<PgPool> {
     let lock_timeout = format!("{}ms", config.database.lock_timeout_ms);
     let options = config.database.url.parse::<PgConnectOptions>()?.options([

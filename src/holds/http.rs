@@ -30,9 +30,8 @@ use crate::suspicion::{self, Lasting, Reason, Traces};
 use crate::waiting_room::token::Pass;
 use crate::waiting_room::{self, passes};
 
-/// Refusals that say that there was nothing for this buyer.
-const GOT_NOTHING: [Code; 4] =
-    [Code::PlacesTaken, Code::NoneLeft, Code::AccountLimit, Code::QuotaReached];
+/// Refusals that say that what a buyer wants isn't there.
+const GOT_NOTHING: [Code; 3] = [Code::PlacesTaken, Code::NoneLeft, Code::QuotaReached];
 /// Most records that a sweep asked for by a refused hold ends.
 const LAZY_SWEEP: usize = 100;
 
@@ -293,6 +292,7 @@ pub async fn hold(
     match &held {
         Ok((StatusCode::CREATED, _)) => {
             suspicion::note_prefix(app, event, traces, Reason::ManyHolds);
+            app.seekers.found(event, account);
         }
         Err(problem) if pass.is_some() && GOT_NOTHING.contains(&problem.code) => {
             app.seekers.missed(event, account);

@@ -25,6 +25,9 @@ const BUYERS_WEIGHT: f64 = 50.0;
 /// around. Whoever is called for the others finds nothing and leaves, and if all of them counted,
 /// somebody would be called in their place, again and again.
 const COME_BACK_SOON: f64 = 0.05;
+/// The last places are offered to so many at a time: not everybody comes who is called, and not
+/// everybody wants as few as are left.
+const LAST_FEW: f64 = 5.0;
 /// Admissions are slowed down at most to this share of the rate.
 const SLOWEST: f64 = 0.05;
 /// Share of failed checkouts from which on admission is slowed down, and at which it is slowest.
@@ -60,6 +63,10 @@ pub struct Seen {
     pub late_called: f64,
     /// See above.
     pub late_came: f64,
+    /// The same with the turns that began a while ago: most who come have come.
+    pub ripe_called: f64,
+    /// See above.
+    pub ripe_came: f64,
     /// Places that are free; none if that isn't known (Redis is away): nobody is called then.
     pub free: Option<f64>,
     /// Places that are held or being paid for.
@@ -147,7 +154,7 @@ pub fn show_rate(seen: &Seen) -> f64 {
     let all = (seen.over_came + SHOW_RATE * SHOW_WEIGHT) / (seen.over_called + SHOW_WEIGHT);
     let of = |came: f64, called: f64| (came + all * LATELY_WEIGHT) / (called + LATELY_WEIGHT);
     let late = of(seen.late_came, seen.late_called);
-    let so_far = of(seen.late_came + seen.open_came, seen.late_called + seen.open_called);
+    let so_far = of(seen.ripe_came, seen.ripe_called);
     late.max(so_far).clamp(SHOW_LEAST, 1.0)
 }
 
@@ -164,8 +171,7 @@ pub fn decide(seen: &Seen) -> Decision {
     let by_room = seen.target_inside - seen.inside - coming;
     // Who holds places or pays for them has found something; the others inside still look for it.
     let searching = seen.looking() + coming;
-    // The last places are offered to one after the other: not everybody wants as many as most do.
-    let last = if seen.free >= Some(1.0) && searching < 1.0 { 1.0 } else { 0.0 };
+    let last = if seen.free >= Some(1.0) { LAST_FEW - searching } else { 0.0 };
     let by_stock = enough_for.map(|enough| (enough - searching).max(last));
     let (people, bound) = match by_stock {
         None => (0.0, Bound::Blind),
@@ -279,9 +285,10 @@ mod tests {
     fn places_that_come_back_let_people_in_again() {
         let out = Seen { free: Some(0.0), held: 0.0, ..seen() };
         assert_eq!(decide(&out).people, 0.0);
-        assert_eq!(decide(&Seen { free: Some(10.0), ..out.clone() }).people.round(), 4.0);
-        // For the last one, too, there is somebody.
-        assert_eq!(decide(&Seen { free: Some(1.0), ..out }).people.round(), 1.0);
+        assert_eq!(decide(&Seen { free: Some(22.0), ..out.clone() }).people.round(), 10.0);
+        // For the last one, too, there is somebody, even if most don't come or want two.
+        assert_eq!(decide(&Seen { free: Some(1.0), ..out.clone() }).people.round(), 5.0);
+        assert_eq!(decide(&Seen { free: Some(1.0), inside: 3.0, ..out }).people.round(), 2.0);
     }
 
     #[test]
@@ -389,12 +396,13 @@ mod tests {
         // seen last.
         let end = Seen { over_called: 10_000.0, over_came: 9_200.0, ..seen() };
         let end = Seen { late_called: 80.0, late_came: 20.0, free: Some(22.0), ..end };
+        let end = Seen { ripe_called: 84.0, ripe_came: 21.0, ..end };
         assert!(decide(&end).people > 25.0, "{:?}", decide(&end));
         // As soon as more come than is assumed, that is known.
         let start = Seen { over_called: 0.0, over_came: 0.0, ..seen() };
-        let at_once = Seen { open_called: 1_000.0, open_came: 980.0, ..start.clone() };
+        let at_once = Seen { ripe_called: 1_000.0, ripe_came: 980.0, ..start.clone() };
         assert!(decide(&at_once).show_rate > 0.97);
-        let on_their_way = Seen { open_called: 1_000.0, open_came: 100.0, ..start };
+        let on_their_way = Seen { ripe_called: 1_000.0, ripe_came: 100.0, ..start };
         assert_eq!(decide(&on_their_way).show_rate, SHOW_RATE);
         // Those on their way count as inside.
         let coming = Seen { open_called: 990.0, open_came: 0.0, ..seen() };

@@ -21,6 +21,13 @@ const REPORT_LIVES_S: f64 = 5.0;
 /// A decision is logged when its bound changes, and at least so often while people are called.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// Most who come do so within this time after they were called.
+const RIPE_MS: i64 = 10_000;
+
+/// Counting all passes of a large sale takes its time: it is done so seldom that all of it together
+/// takes at most one part in so many of Postgres's.
+const COUNTING_SHARE: u32 = 50;
+
 /// How often it looks for passes that outlived their purchase.
 const BOUGHT_EVERY: Duration = Duration::from_secs(2);
 
@@ -30,6 +37,8 @@ pub struct Memory {
     logged: Option<(Instant, controller::Bound)>,
     /// When it last looked for passes that outlived their purchase.
     bought: Option<Instant>,
+    /// Passes, as they were counted last.
+    census: Option<Census>,
     /// Fractions of people, by lane.
     carried: HashMap<i16, f64>,
     /// The ceilings of lanes for which Redis had no counter at the last look.
@@ -118,7 +127,7 @@ pub async fn tend(app: &App, event: EventId) -> Result<Option<Decision>, Problem
         end_bought(&mut tx, event).await?;
         memory.bought = Some(Instant::now());
     }
-    let seen = look(app, &mut tx, &room, &last).await?;
+    let seen = look(app, &mut tx, &room, &last, &mut memory).await?;
     let decision = decide(&seen);
     let counts = count(app, &room).await;
     let advances = advance(app, &room, &decision, &counts, &mut memory);
@@ -161,41 +170,30 @@ async fn end_bought(pg: &mut PgConnection, event: EventId) -> sqlx::Result<()> {
 }
 
 /// Everything that the decision depends on. What it learns is kept for the next one.
-async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Result<Seen, Problem> {
+async fn look(
+    app: &App,
+    pg: &mut PgConnection,
+    room: &Room,
+    last: &Last,
+    memory: &mut Memory,
+) -> Result<Seen, Problem> {
     sqlx::query!(
-        "UPDATE passes SET ended_at = expires_at, reason = 'timed_out'
-         WHERE event_id = $1 AND ended_at IS NULL AND expires_at <= now()",
+        // What is locked is being ended or noted: another time.
+        "WITH over AS MATERIALIZED (
+             SELECT ctid AS at FROM passes
+             WHERE event_id = $1 AND ended_at IS NULL AND expires_at <= now()
+             FOR UPDATE SKIP LOCKED)
+         UPDATE passes p SET ended_at = p.expires_at, reason = 'timed_out'
+         FROM over o WHERE p.ctid = o.at",
         room.event.0
     )
     .execute(&mut *pg)
     .await?;
-    let turn_s = f64::from(room.turn_seconds);
-    let now_ms = app.rooms.now_ms();
-    let turn_ms = i64::from(room.turn_seconds) * 1_000;
-    let turns = Turns::of(room, now_ms - turn_ms, now_ms - room.memory_ms());
-    let passes = sqlx::query!(
-        r#"SELECT count(*) FILTER (WHERE ended_at IS NULL) AS "inside!",
-                  count(*) FILTER (WHERE ended_at IS NULL
-                                     AND missed_at < now() - make_interval(secs => $3))
-                      AS "idle!",
-                  count(*) FILTER (WHERE reason IN ('gave_up', 'timed_out'))
-                      AS "without_purchase!",
-                  count(places) AS "bought!",
-                  coalesce(sum(places), 0) AS "places_bought!",
-                  count(*) FILTER (WHERE issued_at > now() - make_interval(secs => $2))
-                      AS "came_lately!",
-                  count(*) FILTER (WHERE place >= ($4::bigint[])[lane + 1]
-                                     AND place < ($5::bigint[])[lane + 1]) AS "came_at_last!",
-                  count(*) AS "came!"
-           FROM passes WHERE event_id = $1"#,
-        room.event.0,
-        turn_s,
-        IDLE_AFTER_S,
-        &turns.after,
-        &turns.upto
-    )
-    .fetch_one(&mut *pg)
-    .await?;
+    let census = match memory.census.take().filter(Census::is_good) {
+        Some(census) => census,
+        None => count_passes(app, &mut *pg, room).await?,
+    };
+    let Census { passes, late_called, ripe_called, .. } = &census;
     let health = sqlx::query!(
         r#"SELECT coalesce(max(checkout_ms), 0) AS "checkout_ms!",
                   coalesce(max(errors), 0) AS "errors!"
@@ -204,7 +202,9 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
     )
     .fetch_one(&mut *pg)
     .await?;
-    let (came, lately) = (passes.came as f64, passes.came_lately as f64);
+    let open_since = app.rooms.now_ms() - i64::from(room.turn_seconds) * 1_000;
+    let turns = Turns::of(room, open_since, i64::MIN);
+    let (came, open_came) = (passes.came as f64, passes.open as f64);
     let stock = stock(app, room.event).await;
     let slow_ms = app.config.waiting_room.slow_checkout_ms.max(1) as f64;
     let mut seen = Seen {
@@ -213,12 +213,14 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
         per_s: f64::from(room.per_minute) / 60.0,
         inside: passes.inside as f64,
         idle: passes.idle as f64,
-        open_called: turns.called - turns.over,
-        open_came: lately,
-        over_called: turns.over,
-        over_came: (came - lately).max(0.0),
-        late_called: turns.late,
-        late_came: passes.came_at_last as f64,
+        open_called: turns.called - turns.before,
+        open_came,
+        over_called: turns.before,
+        over_came: (came - open_came).max(0.0),
+        late_called: *late_called,
+        late_came: passes.late as f64,
+        ripe_called: *ripe_called,
+        ripe_came: passes.ripe as f64,
         free: stock.map(|(free, _)| free),
         held: stock.map_or(0.0, |(_, held)| held),
         bought: passes.bought as f64,
@@ -240,40 +242,108 @@ async fn look(app: &App, pg: &mut PgConnection, room: &Room, last: &Last) -> Res
     .execute(pg)
     .await?;
     seen.left += left_a_choice as f64;
+    memory.census = Some(census);
     Ok(seen)
 }
 
-/// Who was called in the turns of all lanes.
+/// Passes of a room.
+#[derive(Debug)]
+struct Passes {
+    inside: i64,
+    idle: i64,
+    without_purchase: i64,
+    bought: i64,
+    places_bought: i64,
+    open: i64,
+    late: i64,
+    ripe: i64,
+    came: i64,
+}
+
+/// What was counted, and when.
+#[derive(Debug)]
+struct Census {
+    at: Instant,
+    took: Duration,
+    passes: Passes,
+    late_called: f64,
+    ripe_called: f64,
+}
+
+impl Census {
+    /// Who came since then is still on the way, and who left still inside: it adds up.
+    fn is_good(&self) -> bool {
+        self.at.elapsed() < self.took * COUNTING_SHARE
+    }
+}
+
+/// Counts all passes of a room.
+async fn count_passes(app: &App, pg: &mut PgConnection, room: &Room) -> sqlx::Result<Census> {
+    let at = Instant::now();
+    let now_ms = app.rooms.now_ms();
+    let turn_ms = i64::from(room.turn_seconds) * 1_000;
+    let late_since = now_ms - room.memory_ms();
+    let late = Turns::of(room, now_ms - turn_ms, late_since);
+    let ripe = Turns::of(room, now_ms - RIPE_MS.min(turn_ms), late_since);
+    let passes = sqlx::query_as!(
+        Passes,
+        r#"SELECT count(*) FILTER (WHERE ended_at IS NULL) AS "inside!",
+                  count(*) FILTER (WHERE ended_at IS NULL
+                                     AND missed_at < now() - make_interval(secs => $2))
+                      AS "idle!",
+                  count(*) FILTER (WHERE reason IN ('gave_up', 'timed_out'))
+                      AS "without_purchase!",
+                  count(places) AS "bought!",
+                  coalesce(sum(places), 0) AS "places_bought!",
+                  count(*) FILTER (WHERE place >= ($4::bigint[])[lane + 1]) AS "open!",
+                  count(*) FILTER (WHERE place >= ($3::bigint[])[lane + 1]
+                                     AND place < ($4::bigint[])[lane + 1]) AS "late!",
+                  count(*) FILTER (WHERE place >= ($3::bigint[])[lane + 1]
+                                     AND place < ($5::bigint[])[lane + 1]) AS "ripe!",
+                  count(*) AS "came!"
+           FROM passes WHERE event_id = $1"#,
+        room.event.0,
+        IDLE_AFTER_S,
+        &late.from,
+        &late.upto,
+        &ripe.upto
+    )
+    .fetch_one(pg)
+    .await?;
+    let (late_called, ripe_called) = (late.between, ripe.between);
+    Ok(Census { at, took: at.elapsed(), passes, late_called, ripe_called })
+}
+
+/// Who was called, in turns that are over or not.
 #[derive(Debug, Default)]
 struct Turns {
     /// Ever.
     called: f64,
-    /// In turns that are over.
-    over: f64,
-    /// In those of them that ended last.
-    late: f64,
+    /// In turns that began before a moment.
+    before: f64,
+    /// In those of them that began after another.
+    between: f64,
     /// The places that were called in those: from these on, and below those, by lane.
-    after: Vec<i64>,
+    from: Vec<i64>,
     /// See above.
     upto: Vec<i64>,
 }
 
 impl Turns {
-    /// Turns that began before `open_since` are over; those that began after `late_since` ended
-    /// last.
-    fn of(room: &Room, open_since: i64, late_since: i64) -> Self {
+    /// The two moments, by Postgres's clock in milliseconds since 1970.
+    fn of(room: &Room, before: i64, after: i64) -> Self {
         let lanes = room.lanes.iter().map(|lane| lane.number).max().map_or(0, |last| last + 1);
         let nobody = vec![i64::MAX; usize::try_from(lanes).unwrap_or(0)];
-        let mut turns = Self { after: nobody.clone(), upto: nobody, ..Self::default() };
+        let mut turns = Self { from: nobody.clone(), upto: nobody, ..Self::default() };
         for lane in &room.lanes {
-            let (over, upto) = called_before(lane, open_since);
-            let (before, after) = called_before(lane, late_since);
+            let (over, upto) = called_before(lane, before);
+            let (earlier, from) = called_before(lane, after);
             turns.called += lane.called;
-            turns.over += over;
-            turns.late += over - before;
+            turns.before += over;
+            turns.between += over - earlier;
             let at = usize::try_from(lane.number).unwrap_or(usize::MAX);
-            if let (Some(from), Some(to)) = (turns.after.get_mut(at), turns.upto.get_mut(at)) {
-                (*from, *to) = (after, upto);
+            if let (Some(first), Some(end)) = (turns.from.get_mut(at), turns.upto.get_mut(at)) {
+                (*first, *end) = (from, upto);
             }
         }
         turns
@@ -422,8 +492,8 @@ mod tests {
         assert_eq!(called_before(&lane, 4_000), (200.0, 3_000));
         let room = Room { lanes: vec![Lane { number: 2, ..lane }], ..standard(EventId::fresh()) };
         let turns = Turns::of(&room, 4_000, 2_500);
-        assert_eq!((turns.called, turns.over, turns.late), (200.0, 200.0, 50.0));
-        assert_eq!(turns.after, [i64::MAX, i64::MAX, 2_000]);
+        assert_eq!((turns.called, turns.before, turns.between), (200.0, 200.0, 50.0));
+        assert_eq!(turns.from, [i64::MAX, i64::MAX, 2_000]);
         assert_eq!(turns.upto, [i64::MAX, i64::MAX, 3_000]);
     }
 }

@@ -56,9 +56,7 @@ pub async fn run_once(app: &App) -> Result<bool, sqlx::Error> {
         }
     }
     for gateway in app.gateways.all() {
-        if is_ours(app, gateway).await?
-            && let Err(problem) = read_list(app, gateway).await
-        {
+        if let Err(problem) = read_list(app, gateway).await {
             tracing::debug!(?problem, "the provider's list can't be read now");
         }
     }
@@ -85,6 +83,10 @@ async fn read_list(app: &App, gateway: &Gateway) -> Result<(), Problem> {
     let since = app.now().saturating_sub(WINDOW).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut page: Option<String> = None;
     for _ in 0..MAX_PAGES {
+        // Said again for each page: reading may take longer than others wait.
+        if !is_ours(app, gateway).await? {
+            return Ok(());
+        }
         let listed = match gateway.list(since, page.as_deref()).await {
             Ok(listed) => listed,
             Err(error) => {

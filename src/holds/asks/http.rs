@@ -153,6 +153,7 @@ pub async fn ask(
         return match line::ask(&app.redis, &sale, &new, life_ms, most).await? {
             Asked::Waiting(waiting) => {
                 metrics::counter!("onsale_asks_total").increment(1);
+                app.seekers.found(event, account);
                 Ok((StatusCode::CREATED, AskView::waiting(event, new.id, waiting)?))
             }
             Asked::Again(waiting) => {

@@ -68,6 +68,7 @@ pub async fn serve(app: &App, sale: &Sale) -> Result<bool, Trouble> {
         let held = grips::read_held(&reply, &plan).ok_or_else(|| reply.bad(&scripts::HOLD))?;
         if matches!(held, Held::Held { .. }) {
             served += 1;
+            app.seekers.found(sale.listing.event.id, account);
             hand_over(app, sale, id, account).await?;
         } else if is_final(&held) {
             over.push(id);

@@ -183,6 +183,11 @@ async fn one_process_at_a_time_reads_the_providers_list() {
     reconcile::run_once(&shop.server.server.app).await.expect("reconciled");
     let order = shop.order("k").await;
     shop.buyer.pay(&order, "4000009900000707").await.expect(200);
+    // Nor does it ask for a payment that was just begun.
+    sqlx::query("UPDATE attempts SET changed_at = now()")
+        .execute(&shop.env.pg)
+        .await
+        .expect("just now");
     reconcile::run_once(&second.server.app).await.expect("reconciled");
     shop.is(&order, "open").await;
     // The first is gone.

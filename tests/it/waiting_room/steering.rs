@@ -171,7 +171,7 @@ async fn who_found_nothing_and_asks_no_more_keeps_nobody_from_the_last_places() 
     let venue = Venue::of(Env::start().await, &hall(2, 10, 1), room).await;
     venue.draw().await;
     let mut shoppers = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         shoppers.push(inside(&venue).await);
     }
     let (first, _, pass) = &shoppers[0];
@@ -194,26 +194,38 @@ async fn who_found_nothing_and_asks_no_more_keeps_nobody_from_the_last_places() 
             .fetch_one(&venue.env.pg)
             .await
             .expect("a number");
-        noted == 4
+        noted == 5
     })
     .await;
     // They may yet take what is left.
+    missed(&venue, "now()").await;
     for _ in 0..5 {
         assert_eq!(venue.admit().await, 0.0);
     }
-    sqlx::query("UPDATE passes SET missed_at = missed_at - interval '10 s'")
-        .execute(&venue.env.pg)
-        .await
-        .expect("the past");
+    missed(&venue, "now() - interval '10 s'").await;
     until("somebody else is let in to the last place", || async {
         venue.admit().await;
         poll(&waiter, &token).await.body["state"] == "your_turn"
     })
     .await;
     // Who comes back is still inside.
-    let (back, _, pass) = &shoppers[4];
+    let (back, _, pass) = &shoppers[5];
     let floor = back.offer("show", "floor").await;
     let wish = json!({"lines": [{"offer": floor, "area": "FLOOR", "quantity": 1}]});
     hold_wish(back, "2", Some(pass), wish).await.expect(201);
+    until("that they found something is noted", || async {
+        let noted: i64 = sqlx::query_scalar("SELECT count(missed_at) FROM passes")
+            .fetch_one(&venue.env.pg)
+            .await
+            .expect("a number");
+        noted == 4
+    })
+    .await;
     venue.end().await;
+}
+
+/// All who got nothing got it then.
+async fn missed(venue: &Venue, then: &'static str) {
+    let at = format!("UPDATE passes SET missed_at = {then} WHERE missed_at IS NOT NULL");
+    sqlx::query(sqlx::AssertSqlSafe(at)).execute(&venue.env.pg).await.expect("noted");
 }
