@@ -27,6 +27,8 @@ const RIPE_MS: i64 = 10_000;
 /// Counting all passes of a large sale takes its time: it is done so seldom that all of it together
 /// takes at most one part in so many of Postgres's.
 const COUNTING_SHARE: u32 = 50;
+/// But it is done at least so often.
+const COUNTED_EVERY: Duration = Duration::from_secs(2);
 
 /// How often it looks for passes that outlived their purchase.
 const BOUGHT_EVERY: Duration = Duration::from_secs(2);
@@ -273,7 +275,7 @@ struct Census {
 impl Census {
     /// Who came since then is still on the way, and who left still inside: it adds up.
     fn is_good(&self) -> bool {
-        self.at.elapsed() < self.took * COUNTING_SHARE
+        self.at.elapsed() < COUNTED_EVERY.min(self.took * COUNTING_SHARE)
     }
 }
 
