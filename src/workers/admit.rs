@@ -205,7 +205,8 @@ async fn look(
     .fetch_one(&mut *pg)
     .await?;
     let open_since = app.rooms.now_ms() - i64::from(room.turn_seconds) * 1_000;
-    let turns = Turns::of(room, open_since, i64::MIN);
+    let called: f64 = room.lanes.iter().map(|lane| lane.called).sum();
+    let over_called: f64 = room.lanes.iter().map(|lane| called_before(lane, open_since).0).sum();
     let (came, open_came) = (passes.came as f64, passes.open as f64);
     let stock = stock(app, room.event).await;
     let slow_ms = app.config.waiting_room.slow_checkout_ms.max(1) as f64;
@@ -215,9 +216,9 @@ async fn look(
         per_s: f64::from(room.per_minute) / 60.0,
         inside: passes.inside as f64,
         idle: passes.idle as f64,
-        open_called: turns.called - turns.before,
+        open_called: called - over_called,
         open_came,
-        over_called: turns.before,
+        over_called,
         over_came: (came - open_came).max(0.0),
         late_called: *late_called,
         late_came: passes.late as f64,
@@ -285,8 +286,8 @@ async fn count_passes(app: &App, pg: &mut PgConnection, room: &Room) -> sqlx::Re
     let now_ms = app.rooms.now_ms();
     let turn_ms = i64::from(room.turn_seconds) * 1_000;
     let late_since = now_ms - room.memory_ms();
-    let late = Turns::of(room, now_ms - turn_ms, late_since);
-    let ripe = Turns::of(room, now_ms - RIPE_MS.min(turn_ms), late_since);
+    let late = Turns::between(room, late_since, now_ms - turn_ms);
+    let ripe = Turns::between(room, late_since, now_ms - RIPE_MS.min(turn_ms));
     let passes = sqlx::query_as!(
         Passes,
         r#"SELECT count(*) FILTER (WHERE ended_at IS NULL) AS "inside!",
@@ -312,37 +313,31 @@ async fn count_passes(app: &App, pg: &mut PgConnection, room: &Room) -> sqlx::Re
     )
     .fetch_one(pg)
     .await?;
-    let (late_called, ripe_called) = (late.between, ripe.between);
+    let (late_called, ripe_called) = (late.called, ripe.called);
     Ok(Census { at, took: at.elapsed(), passes, late_called, ripe_called })
 }
 
-/// Who was called, in turns that are over or not.
-#[derive(Debug, Default)]
+/// Who was called in turns that began between two moments.
+#[derive(Debug)]
 struct Turns {
-    /// Ever.
+    /// About how many.
     called: f64,
-    /// In turns that began before a moment.
-    before: f64,
-    /// In those of them that began after another.
-    between: f64,
-    /// The places that were called in those: from these on, and below those, by lane.
+    /// The places that were called: from these on, and below those, by lane.
     from: Vec<i64>,
     /// See above.
     upto: Vec<i64>,
 }
 
 impl Turns {
-    /// The two moments, by Postgres's clock in milliseconds since 1970.
-    fn of(room: &Room, before: i64, after: i64) -> Self {
+    /// By Postgres's clock, in milliseconds since 1970.
+    fn between(room: &Room, after: i64, before: i64) -> Self {
         let lanes = room.lanes.iter().map(|lane| lane.number).max().map_or(0, |last| last + 1);
         let nobody = vec![i64::MAX; usize::try_from(lanes).unwrap_or(0)];
-        let mut turns = Self { from: nobody.clone(), upto: nobody, ..Self::default() };
+        let mut turns = Self { called: 0.0, from: nobody.clone(), upto: nobody };
         for lane in &room.lanes {
-            let (over, upto) = called_before(lane, before);
             let (earlier, from) = called_before(lane, after);
-            turns.called += lane.called;
-            turns.before += over;
-            turns.between += over - earlier;
+            let (called, upto) = called_before(lane, before);
+            turns.called += called - earlier;
             let at = usize::try_from(lane.number).unwrap_or(usize::MAX);
             if let (Some(first), Some(end)) = (turns.from.get_mut(at), turns.upto.get_mut(at)) {
                 (*first, *end) = (from, upto);
@@ -493,8 +488,8 @@ mod tests {
         assert_eq!(called_before(&lane, 2_500), (150.0, 2_000));
         assert_eq!(called_before(&lane, 4_000), (200.0, 3_000));
         let room = Room { lanes: vec![Lane { number: 2, ..lane }], ..standard(EventId::fresh()) };
-        let turns = Turns::of(&room, 4_000, 2_500);
-        assert_eq!((turns.called, turns.before, turns.between), (200.0, 200.0, 50.0));
+        let turns = Turns::between(&room, 2_500, 4_000);
+        assert_eq!(turns.called, 50.0);
         assert_eq!(turns.from, [i64::MAX, i64::MAX, 2_000]);
         assert_eq!(turns.upto, [i64::MAX, i64::MAX, 3_000]);
     }

@@ -189,14 +189,7 @@ async fn who_found_nothing_and_asks_no_more_keeps_nobody_from_the_last_places() 
     for (shopper, _, pass) in &shoppers[1..] {
         assert_eq!(hold(shopper, "1", Some(pass)).await.expect(409).code(), "none_left");
     }
-    until("that they got nothing is noted", || async {
-        let noted: i64 = sqlx::query_scalar("SELECT count(missed_at) FROM passes")
-            .fetch_one(&venue.env.pg)
-            .await
-            .expect("a number");
-        noted == 5
-    })
-    .await;
+    until("that they got nothing is noted", || async { got_nothing(&venue).await == 5 }).await;
     // They may yet take what is left.
     missed(&venue, "now()").await;
     for _ in 0..5 {
@@ -213,15 +206,16 @@ async fn who_found_nothing_and_asks_no_more_keeps_nobody_from_the_last_places() 
     let floor = back.offer("show", "floor").await;
     let wish = json!({"lines": [{"offer": floor, "area": "FLOOR", "quantity": 1}]});
     hold_wish(back, "2", Some(pass), wish).await.expect(201);
-    until("that they found something is noted", || async {
-        let noted: i64 = sqlx::query_scalar("SELECT count(missed_at) FROM passes")
-            .fetch_one(&venue.env.pg)
-            .await
-            .expect("a number");
-        noted == 4
-    })
-    .await;
+    until("that they found something is noted", || async { got_nothing(&venue).await == 4 }).await;
     venue.end().await;
+}
+
+/// How many are noted as having got nothing.
+async fn got_nothing(venue: &Venue) -> i64 {
+    sqlx::query_scalar("SELECT count(missed_at) FROM passes")
+        .fetch_one(&venue.env.pg)
+        .await
+        .expect("a number")
 }
 
 /// All who got nothing got it then.
